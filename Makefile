@@ -1,0 +1,41 @@
+# Everything a person or CI runs. Only `python3` (3.11 or newer) and `make` are assumed; what else a target needs, it installs.
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help install up test test-slow lint format bench bench-peers demo fuzz docs clean
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+install: $(STAMP) ## make .venv with the program and all that its tests need
+
+$(STAMP): pyproject.toml
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "switchgear needs Python 3.11 or newer as python3; this one is $$(python3 -V)" >&2; exit 1; }
+	@test -x $(BIN)/python || python3 -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[llama]' --group dev
+	@touch $@
+
+up: install ## run everything on embedded defaults; Ctrl-C ends it
+	$(BIN)/switchgear up
+
+test: install ## all tests but the slow ones
+	$(BIN)/python -m pytest
+
+test-slow: install ## the suites that take minutes: memory over a million calls, long fuzzing
+	$(BIN)/python -m pytest -m slow
+
+lint: install ## format, style, types, and which room may import which
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## put the code into the house's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) .peers state dist build
