@@ -1,0 +1,49 @@
+"""The root of every error that Switchgear raises on purpose.
+
+::
+
+    SwitchgearError                 core.errors
+    ├── ConfigError                 core.errors    a configuration that cannot be served from
+    ├── CallError                   gateway.errors a call that ends in an error body
+    ├── WireError                   wire.errors    HTTP, TLS and sockets
+    ├── JournalError                journal.errors records could not be kept or read
+    ├── BackendError                backends.errors an answer that a backend should not have given
+    ├── HardwareError               hardware       figures that make no sense
+    └── EmulatorError               emulator       a fault or a profile that cannot be emulated
+
+Each class has a stable ``code``. The HTTP status is chosen at the edge (`switchgear.gateway.errors`), never here.
+"""
+
+from typing import ClassVar
+
+
+class SwitchgearError(Exception):
+    """Something went wrong that we know by name. `code` is stable: programs may depend on it; `str(error)` is for people."""
+
+    code: ClassVar[str] = "internal_error"
+
+
+class ConfigError(SwitchgearError):
+    """A configuration that cannot be served from. Every problem found is listed, not only the first."""
+
+    code = "invalid_configuration"
+
+    def __init__(self, problems: list["Problem"]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class Problem:
+    """One thing wrong in a configuration: where (`file:line` where known), what, and what to do about it."""
+
+    __slots__ = ("line", "message", "path", "remedy")
+
+    def __init__(self, path: str, message: str, remedy: str, line: int | None = None) -> None:
+        self.path = path
+        self.message = message
+        self.remedy = remedy
+        self.line = line
+
+    def __str__(self) -> str:
+        where = f"line {self.line}, {self.path}" if self.line else self.path
+        return f"{where}: {self.message}. {self.remedy}"

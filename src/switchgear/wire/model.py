@@ -1,0 +1,64 @@
+"""Limits and the shapes that the server's and the client's users fill in."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one caller may take of the server. Each limit has its own answer and code; see docs/errors.md."""
+
+    header_bytes: int = 32 * 1024
+    """Request line and headers together, bytes; more is answered 431."""
+    header_count: int = 100
+    """Header lines; more is answered 431."""
+    body_bytes: int = 32 * 1024 * 1024
+    """Body after removal of the chunked framing, bytes; more is answered 413."""
+    head_s: float = 10.0
+    """Seconds from the first byte of a request (or from connecting) to the end of its head; then 408."""
+    body_idle_s: float = 20.0
+    """Seconds without a further byte of the body; then 408."""
+    keep_alive_s: float = 75.0
+    """Seconds that a connection may stay open between two requests; then it is closed without a word."""
+    connections: int = 10_000
+    """Open connections of one process; one more is answered 429 and closed."""
+    linger_s: float = 1.0
+    """Seconds for which a refused caller's further bytes are read and dropped, so that it can read the refusal."""
+    write_buffer_bytes: int = 64 * 1024
+    """Bytes of an answer that may wait for a slow reader before its upstream is stalled."""
+
+
+class Flow(Protocol):
+    """Something that produces an answer and can be stalled while its reader does not read."""
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
+class Receiver(Protocol):
+    """What the client calls while an answer arrives; each call is made on the event loop and must not block.
+
+    Exactly one of `on_end` and `on_fault` is called, last. `on_fault` gets an `ExchangeError`.
+    """
+
+    def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
+        """Status and headers; names in lower case, repeated headers joined by a comma."""
+        ...
+
+    def on_data(self, data: bytes) -> None:
+        """What one read brought of the body, without the chunked framing."""
+        ...
+
+    def on_end(self) -> None:
+        """The answer is whole."""
+        ...
+
+    def on_fault(self, error: Exception) -> None:
+        """The answer will not become whole."""
+        ...
+
+
+ErrorBody = Callable[[str, str], bytes]
+"""Renders (code, message) as the JSON body of an error that the server answers by itself."""
