@@ -1,0 +1,165 @@
+"""One request that came in and the answer that goes out."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from switchgear.wire.model import Flow
+
+if TYPE_CHECKING:
+    from switchgear.wire.server import ServerConnection
+
+JSON = b"content-type: application/json\r\n"
+EVENT_STREAM = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
+_STATUS_LINES = {
+    status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode("ascii")) for status in HTTPStatus
+}
+_FORBIDDEN_IN_HEADER = frozenset("\r\n\0")
+
+
+def header(name: str, value: str) -> bytes:
+    """One header line for `reply` and `start`. Raises ValueError on characters that would end the line early."""
+    if not _FORBIDDEN_IN_HEADER.isdisjoint(name) or not _FORBIDDEN_IN_HEADER.isdisjoint(value):
+        raise ValueError(f"header {name!r} holds a line break or NUL")
+    return f"{name}: {value}\r\n".encode("latin-1", "replace")
+
+
+def status_line(status: int) -> bytes:
+    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown\r\n" % status
+
+
+class Exchange:
+    """A whole request, and the means to answer it: either `reply` once, or `start`, any number of `write`, and `finish`.
+
+    `headers` have lower-case names; a repeated header is joined by a comma. `head` arguments are header lines, each ended by CRLF,
+    as `header` makes them. After the answer is finished, or the caller is gone, every further call does nothing.
+
+    Set `on_gone` to hear that the caller hung up before its answer was finished, and `flow` to be stalled while it does not read.
+    """
+
+    __slots__ = (
+        "body",
+        "connection",
+        "flow",
+        "headers",
+        "http_1_0",
+        "keep_alive",
+        "method",
+        "on_gone",
+        "received_s",
+        "status",
+        "target",
+        "_pending",
+        "_raw",
+    )
+
+    def __init__(
+        self,
+        connection: "ServerConnection",
+        method: bytes,
+        target: bytes,
+        headers: dict[bytes, bytes],
+        *,
+        keep_alive: bool,
+        http_1_0: bool,
+        received_s: float,
+    ) -> None:
+        self.connection: ServerConnection | None = connection
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.body = b""
+        self.keep_alive = keep_alive
+        self.http_1_0 = http_1_0
+        self.received_s = received_s
+        """The event loop's time when the head was whole, seconds."""
+        self.status = 0
+        """The status answered, 0 before."""
+        self.on_gone: Callable[[], None] | None = None
+        self.flow: Flow | None = None
+        self._pending: bytes | None = None
+        self._raw = False
+
+    @property
+    def open(self) -> bool:
+        """Whether an answer can still be written."""
+        return self.connection is not None
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the caller reads more slowly than the answer comes."""
+        return self.connection is not None and self.connection.stalled
+
+    def reply(self, status: int, body: bytes, head: bytes = JSON) -> None:
+        """Answer in one go."""
+        connection = self.connection
+        if connection is None:
+            return
+        self.status = status
+        connection.write(
+            b"%b%b%b%bcontent-length: %d\r\n\r\n%b"
+            % (status_line(status), connection.server.date_line, self._connection_line(), head, len(body), body)
+            if self.method != b"HEAD"
+            else b"%b%b%b%bcontent-length: %d\r\n\r\n"
+            % (status_line(status), connection.server.date_line, self._connection_line(), head, len(body))
+        )
+        connection.finished(self)
+
+    def start(self, status: int, head: bytes = EVENT_STREAM) -> None:
+        """Begin an answer of unknown length. Nothing is sent until the first `write` or `finish`."""
+        connection = self.connection
+        if connection is None:
+            return
+        self.status = status
+        if self.http_1_0:  # no chunked framing before 1.1: the end of the connection ends the answer
+            self.keep_alive = False
+            self._raw = True
+            framing = b""
+        else:
+            framing = b"transfer-encoding: chunked\r\n"
+        self._pending = b"%b%b%b%b%b\r\n" % (
+            status_line(status),
+            connection.server.date_line,
+            self._connection_line(),
+            head,
+            framing,
+        )
+
+    def write(self, data: bytes) -> None:
+        """Send `data`, which must not be empty, as one chunk."""
+        connection = self.connection
+        if connection is None:
+            return
+        framed = data if self._raw else b"%x\r\n%b\r\n" % (len(data), data)
+        if self._pending is not None:
+            framed = self._pending + framed
+            self._pending = None
+        connection.write(framed)
+
+    def finish(self, data: bytes = b"") -> None:
+        """Send the last of the answer and end it."""
+        connection = self.connection
+        if connection is None:
+            return
+        if self._raw:
+            framed = data
+        elif data:
+            framed = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data)
+        else:
+            framed = b"0\r\n\r\n"
+        if self._pending is not None:
+            framed = self._pending + framed
+            self._pending = None
+        if framed:
+            connection.write(framed)
+        connection.finished(self)
+
+    def abort(self) -> None:
+        """End the connection without an end of the answer, so that the caller cannot take it for whole."""
+        if self.connection is not None:
+            self.connection.abort()
+
+    def _connection_line(self) -> bytes:
+        if not self.keep_alive:
+            return b"connection: close\r\n"
+        return b"connection: keep-alive\r\n" if self.http_1_0 else b""
