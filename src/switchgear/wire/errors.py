@@ -61,7 +61,13 @@ class PoolExhausted(ExchangeError):
 
 
 class ResetError(ExchangeError):
+    """No byte came. With `reused`, the connection had served before and was stale: the request may be sent again unseen."""
+
     code = "connection_reset"
+
+    def __init__(self, message: str, *, reused: bool = False) -> None:
+        super().__init__(message)
+        self.reused = reused
 
 
 class Truncated(ExchangeError):

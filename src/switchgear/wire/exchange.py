@@ -38,6 +38,8 @@ class Exchange:
     """
 
     __slots__ = (
+        "_pending",
+        "_raw",
         "body",
         "connection",
         "flow",
@@ -49,8 +51,6 @@ class Exchange:
         "received_s",
         "status",
         "target",
-        "_pending",
-        "_raw",
     )
 
     def __init__(

@@ -157,8 +157,8 @@ class ServerConnection(asyncio.Protocol):
         "_timer",
         "_timer_at",
         "_transport",
-        "_url",
         "_upgraded",
+        "_url",
         "peer_certificate",
         "server",
         "stalled",
@@ -449,9 +449,7 @@ class ServerConnection(asyncio.Protocol):
         self._exchange = None
         self._body = []
         self.server.refused[refusal.code] += 1
-        exchange = Exchange(
-            self, b"", b"", {}, keep_alive=False, http_1_0=False, received_s=self._loop.time()
-        )
+        exchange = Exchange(self, b"", b"", {}, keep_alive=False, http_1_0=False, received_s=self._loop.time())
         self._lingering = True
         self._active = exchange
         exchange.reply(refusal.status, self.server.error_body(refusal.code, str(refusal)))

@@ -1,0 +1,121 @@
+"""Server-sent events as the WHATWG HTML standard, section 9.2.6, has them parsed and interpreted.
+
+Two readers: `Splitter` cuts a byte stream at the ends of its events and leaves the bytes as they are, for relaying; `fields` interprets one
+event's bytes. Together they are the standard's parser: lines end with CR, LF or CRLF wherever the stream is cut, a line that begins with a colon
+is a comment, several data lines are joined by LF, one space after the colon is dropped, an event ends at an empty line.
+"""
+
+import re
+from typing import NamedTuple
+
+_BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
+_LINE = re.compile(rb"\r\n|\n|\r")
+_BOM = b"\xef\xbb\xbf"
+
+
+class Event(NamedTuple):
+    """One event: its type ("message" when the stream names none), data, and last id (None when it sets none)."""
+
+    type: str
+    data: str
+    id: str | None = None
+
+
+class EventTooLarge(ValueError):
+    """An event grew beyond the limit before its end came."""
+
+
+class Splitter:
+    """Cuts a stream into whole events, byte for byte: the pieces joined, plus what `rest` still holds, are the stream."""
+
+    __slots__ = ("_limit", "_rest", "_started")
+
+    def __init__(self, limit: int = 16 * 1024 * 1024) -> None:
+        self._rest = b""
+        self._limit = limit
+        self._started = False
+
+    @property
+    def rest(self) -> bytes:
+        """Bytes of an event that has not ended."""
+        return self._rest
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The events that ended with `data`, each with its blank line. Raises EventTooLarge."""
+        if not self._started:
+            data = self._rest + data
+            self._rest = b""
+            if len(data) < len(_BOM) and _BOM.startswith(data):
+                self._rest = data
+                return []
+            self._started = True
+            data = data.removeprefix(_BOM)
+        if self._rest:
+            data = self._rest + data
+        events: list[bytes] = []
+        if b"\r" not in data:  # what every server of the field sends
+            *events, rest = data.split(b"\n\n")
+            if events:
+                events = [event + b"\n\n" for event in events]
+        else:
+            start = 0
+            end_of_data = len(data)
+            for match in _BLANK_LINE.finditer(data):
+                if match.end() == end_of_data and data.endswith(b"\r"):
+                    break  # the LF of a CRLF may be still to come
+                events.append(data[start : match.end()])
+                start = match.end()
+            rest = data[start:]
+        if len(rest) > self._limit:
+            raise EventTooLarge(f"an event is larger than {self._limit} bytes")
+        self._rest = rest
+        return events
+
+
+def data_of(event: bytes) -> bytes | None:
+    """The data of one event as bytes, or None where it has no data line. The common form, one `data: ` line, costs a slice."""
+    if event.startswith(b"data: ") and event.endswith(b"\n\n"):
+        data = event[6:-2]
+        if b"\n" not in data and b"\r" not in data:
+            return data
+    lines = []
+    for line in _LINE.split(event):
+        if line.startswith(b"data:"):
+            lines.append(line[6:] if line[5:6] == b" " else line[5:])
+        elif line == b"data":
+            lines.append(b"")
+    return b"\n".join(lines) if lines else None
+
+
+def interpret(event: bytes) -> Event | None:
+    """One event as the standard dispatches it: None where its data is empty (a comment, a bare id, a retry)."""
+    kind = ""
+    last_id: str | None = None
+    for line in _LINE.split(event):
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"event":
+            kind = value.decode("utf-8", "replace")
+        elif name == b"id" and b"\0" not in value:
+            last_id = value.decode("utf-8", "replace")
+    data = data_of(event)
+    if data is None or data == b"":
+        return None
+    return Event(kind or "message", data.decode("utf-8", "replace"), last_id)
+
+
+def encode(data: str | bytes, *, event: str = "", id: str = "") -> bytes:
+    """One event's bytes. Data of several lines becomes several data lines. Raises ValueError on a line break in `event` or `id`."""
+    text = data.encode() if isinstance(data, str) else data
+    for field in (event, id):
+        if "\n" in field or "\r" in field or "\0" in field:
+            raise ValueError("a line break in an event's type or id would end the field")
+    head = (f"event: {event}\n" if event else "") + (f"id: {id}\n" if id else "")
+    if b"\n" in text or b"\r" in text:
+        return head.encode() + b"".join(b"data: %b\n" % line for line in _LINE.split(text)) + b"\n"
+    return b"%bdata: %b\n\n" % (head.encode(), text)
+
+
+def comment(text: str = "") -> bytes:
+    """A comment, which readers ignore: keeps a connection alive."""
+    return b"".join(b": %b\n" % line for line in _LINE.split(text.encode())) + b"\n"
