@@ -1,0 +1,256 @@
+"""The snapshot: all that a data plane needs to serve. Immutable; a change is another snapshot.
+
+The structures are those of the configuration file (a contract, see docs/configuration.md): a key there is a field here.
+"""
+
+import hashlib
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Amount = Annotated[float, msgspec.Meta(ge=0)]
+Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
+
+
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A table of the configuration: immutable, and an unknown key in it is an error."""
+
+
+class Kind(StrEnum):
+    """What sort of place a backend is."""
+
+    CLOUD = "cloud"
+    ONPREM = "onprem"
+    APPLIANCE = "appliance"
+    EDGE = "edge"
+
+
+class Endpoint(StrEnum):
+    """What a call asks for; the value is the path below `/v1/`."""
+
+    CHAT = "chat/completions"
+    COMPLETIONS = "completions"
+    EMBEDDINGS = "embeddings"
+    RESPONSES = "responses"
+
+
+class Delivery(StrEnum):
+    """When the caller gets a streamed answer: as it comes, or only once it is whole (then no failure can break it)."""
+
+    STREAM = "stream"
+    WHOLE = "whole"
+
+
+class ContinueTurn(StrEnum):
+    """Whether, and how, a backend goes on with an assistant turn that the request ends with."""
+
+    NO = "no"
+    PREFILL = "prefill"
+    """A last message of role assistant is continued (llama.cpp, Anthropic)."""
+    FLAG = "continue_final_message"
+    """The same, when `continue_final_message` is set and `add_generation_prompt` is not (vLLM, SGLang)."""
+
+
+class Prices(Part, frozen=True, kw_only=True):
+    """What the place charges, US dollars. Without prices a call there is `unpriced`, never free."""
+
+    input_usd_per_mtok: Amount
+    """A million prompt tokens."""
+    output_usd_per_mtok: Amount
+    """A million completion tokens."""
+    cached_input_usd_per_mtok: Amount | None = None
+    """A million prompt tokens that the backend reports as cached; the price of input where not given."""
+
+
+class Timeouts(Part, frozen=True, kw_only=True):
+    """How long one attempt may wait, seconds."""
+
+    connect_s: Seconds = 2.0
+    """Until the connection stands, TLS included."""
+    first_token_s: Seconds = 10.0
+    """Until the first token of a streamed answer."""
+    idle_s: Seconds = 10.0
+    """Between two pieces of a streamed answer."""
+    total_s: Seconds = 120.0
+    """Until the answer is whole."""
+
+
+class Breaker(Part, frozen=True, kw_only=True):
+    """When a target counts as broken. A call counts when it is complete, not when its stream opens."""
+
+    window_s: Seconds = 30.0
+    """Calls of this many last seconds are looked at."""
+    min_calls: Count = 5
+    """Fewer calls than this in the window say nothing."""
+    failure_ratio: Ratio = 0.5
+    """Opens when at least this share of them failed or was slow."""
+    slow_call_s: Seconds | None = None
+    """A call that took longer counts like a failed one; without it none is slow."""
+    open_s: Seconds = 10.0
+    """How long an open breaker stays so before one probe is let through."""
+
+
+class Capabilities(Part, frozen=True, kw_only=True):
+    """What a backend can do. A target that lacks what a call needs is ruled out, never tried in hope."""
+
+    endpoints: tuple[Endpoint, ...] = tuple(Endpoint)
+    """Paths that it serves."""
+    tools: bool = True
+    """Tool calls."""
+    images: bool = True
+    """Images in messages."""
+    json_schema: bool = True
+    """Answers held to a JSON schema."""
+    logprobs: bool = True
+    """Log-probabilities of tokens."""
+    context_window: Count | None = None
+    """Tokens of prompt and answer together; without it no call is too long."""
+    continue_turn: ContinueTurn = ContinueTurn.NO
+    """Whether a broken answer can be continued there."""
+    bytes_per_token: Annotated[float, msgspec.Meta(gt=0)] = 4.0
+    """For estimates where the backend reports no usage: bytes of text that make one token."""
+
+
+class BackendTls(Part, frozen=True, kw_only=True):
+    """How to trust, and be trusted by, a backend that is reached by https."""
+
+    ca: str | None = None
+    """PEM file of the authority that signed its certificate; the system's authorities where not given."""
+    verify: bool = True
+    """Whether its certificate is verified at all."""
+    cert: str | None = None
+    """PEM file of our client certificate."""
+    key: str | None = None
+    """PEM file of that certificate's key."""
+
+
+class Backend(Part, frozen=True, kw_only=True):
+    """One place that runs inference."""
+
+    kind: Kind
+    """cloud, onprem, appliance or edge."""
+    base_url: str
+    """Where its API begins, for example http://10.0.0.5:8000/v1, or unix:/path/to/socket."""
+    protocol: str = "openai"
+    """The adapter that writes calls to it and reads its answers."""
+    api_key_env: str | None = None
+    """Environment variable that holds its API key."""
+    api_key_file: str | None = None
+    """File that holds its API key."""
+    region: str = ""
+    """Where it stands."""
+    max_in_flight: Count = 1024
+    """Calls that one worker may have there at a time."""
+    prices: Prices | None = None
+    timeouts: Timeouts = Timeouts()
+    capabilities: Capabilities = Capabilities()
+    probe: bool = False
+    """Ask its `/models` at the start for what it says of itself (context window), where the configuration does not."""
+    breaker: Breaker = Breaker()
+    tls: BackendTls = BackendTls()
+    headers: dict[str, str] = {}
+    """Further headers for each request there."""
+
+
+class Target(Part, frozen=True, kw_only=True):
+    """A backend together with the model's name there."""
+
+    backend: str
+    """Name of a backend."""
+    model: str
+    """The model's name at that backend."""
+    weight: Amount = 1.0
+    """Share of the calls with strategy `weighted`."""
+    prices: Prices | None = None
+    """Prices of this model there, instead of the backend's."""
+    context_window: Count | None = None
+    """Context window of this model there, instead of the backend's."""
+
+
+class Retry(Part, frozen=True, kw_only=True):
+    """How often one call is tried. Retries and fallbacks together never exceed the budget."""
+
+    attempts: Count = 3
+    """Attempts of one call, the first included."""
+    backoff_s: Seconds = 0.2
+    """The wait before a second try of the same target is drawn from 0 to this, doubled each time (full jitter)."""
+    max_backoff_s: Seconds = 5.0
+    """Where the doubling ends."""
+    budget_ratio: Ratio = 0.2
+    """Further attempts may be at most this share of the calls in the window."""
+    budget_floor: Annotated[int, msgspec.Meta(ge=0)] = 10
+    """That many further attempts in the window are allowed in any case."""
+    window_s: Seconds = 10.0
+    """Length of the sliding window."""
+
+
+class Hedge(Part, frozen=True, kw_only=True):
+    """Ask a second target when the first is slow; the first whole answer wins. Give one of the two times."""
+
+    after_s: Seconds | None = None
+    """Seconds after which the second is asked."""
+    after_percentile: Annotated[float, msgspec.Meta(gt=0, lt=100)] | None = None
+    """The same as a percentile of the first target's recent times."""
+    max_ratio: Ratio = 0.1
+    """At most this share of the calls is hedged."""
+
+
+class Model(Part, frozen=True, kw_only=True):
+    """The name that an app calls, and where such calls may go."""
+
+    targets: tuple[Target, ...]
+    """In order of preference."""
+    strategy: str = "priority"
+    """How the targets are ordered for a call: priority, weighted, latency, cost or least-loaded."""
+    retry: Retry = Retry()
+    hedge: Hedge | None = None
+    delivery: Delivery = Delivery.STREAM
+    """`whole` holds a streamed answer back until it is complete."""
+    rescue: bool = True
+    """Whether a stream that broke after its first byte is carried on by another target."""
+    deadline_s: Seconds = 300.0
+    """For the whole chain of attempts, seconds."""
+
+
+class Key(Part, frozen=True, kw_only=True):
+    """A caller's key; only its hash is known here."""
+
+    name: Name
+    """Who it belongs to; stands in records."""
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    """SHA-256 of the key in lower-case hexadecimal; `switchgear key new` prints it."""
+    team: str = ""
+    """The team that its calls are counted for."""
+    models: tuple[str, ...] | None = None
+    """Models that it may call; all where not given."""
+    pin: bool = False
+    """Whether it may choose a backend itself with model@backend."""
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """What a data plane serves from. Made by `make_snapshot`, which gives it the id of its content."""
+
+    id: str
+    backends: dict[str, Backend]
+    models: dict[str, Model]
+    keys: tuple[Key, ...]
+
+
+def make_snapshot(backends: dict[str, Backend], models: dict[str, Model], keys: tuple[Key, ...]) -> Snapshot:
+    """A snapshot whose id is the first 12 hexadecimal digits of the SHA-256 of its content: same content, same id."""
+    content = msgspec.msgpack.Encoder(order="deterministic").encode((backends, models, keys))
+    return Snapshot(id=hashlib.sha256(content).hexdigest()[:12], backends=backends, models=models, keys=keys)
+
+
+def encode_snapshot(snapshot: Snapshot) -> bytes:
+    """For disk and wire: MessagePack."""
+    return msgspec.msgpack.encode(snapshot)
+
+
+def decode_snapshot(data: bytes) -> Snapshot:
+    """Read what `encode_snapshot` wrote. Raises msgspec.ValidationError or msgspec.DecodeError."""
+    return msgspec.msgpack.decode(data, type=Snapshot)
