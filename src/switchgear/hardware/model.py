@@ -1,0 +1,170 @@
+"""What a place is made of and what a model is made of. Every figure says where it comes from."""
+
+import math
+from enum import StrEnum
+
+import msgspec
+
+from switchgear.hardware.errors import BadFigure
+
+
+class Kind(StrEnum):
+    """The kind of place, as in a backend's configuration."""
+
+    CLOUD = "cloud"
+    ONPREM = "onprem"
+    APPLIANCE = "appliance"
+    EDGE = "edge"
+
+
+class Precision(StrEnum):
+    """How a weight is stored. `FP4` is NVFP4, `INT4` is group-wise quantised."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP8 = "fp8"
+    FP4 = "fp4"
+    INT8 = "int8"
+    INT4 = "int4"
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """A number with its source: the document and the place in it, or, where `assumed`, the reasoning behind a guess."""
+
+    value: float
+    source: str
+    assumed: bool = False
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value) or self.value < 0:
+            raise BadFigure("a figure", self.value, "a finite number that is not negative")
+
+
+class Physics(msgspec.Struct, frozen=True, kw_only=True):
+    """A device seen from inside: what the roofline needs, and what it draws and costs."""
+
+    memory_bandwidth_bytes_per_s: Figure
+    memory_bytes: Figure
+    """Memory that holds weights and KV cache. Decimal bytes, as vendors count them."""
+    flop_per_s: dict[Precision, Figure]
+    """Peak dense (never sparse) operations per second of each arithmetic that the device has."""
+    tdp_w: Figure
+    idle_w: Figure
+    price_usd: Figure
+    compute_efficiency: Figure
+    """Fraction of the peak arithmetic that a good serving engine reaches."""
+    bandwidth_efficiency: Figure
+    """Fraction of the peak memory bandwidth that a good serving engine reaches."""
+    step_overhead_s: Figure
+    """Seconds of each step that go neither into arithmetic nor into memory: kernel launches, sampling, scheduling."""
+
+    def __post_init__(self) -> None:
+        if not self.flop_per_s:
+            raise BadFigure("number of arithmetic units", 0, "flop_per_s for at least one precision")
+        positive = {
+            "memory_bandwidth_bytes_per_s": self.memory_bandwidth_bytes_per_s,
+            "memory_bytes": self.memory_bytes,
+            **{f"flop_per_s.{precision}": figure for precision, figure in self.flop_per_s.items()},
+        }
+        for name, figure in positive.items():
+            if figure.value == 0:
+                raise BadFigure(name, figure.value, "a number above zero")
+        for name, figure in {
+            "compute_efficiency": self.compute_efficiency,
+            "bandwidth_efficiency": self.bandwidth_efficiency,
+        }.items():
+            if not 0 < figure.value <= 1:
+                raise BadFigure(name, figure.value, "a fraction above 0 and at most 1")
+
+
+class Observed(msgspec.Struct, frozen=True, kw_only=True):
+    """A place seen only from outside: how long it takes, not why. Independent of its load, up to its rate limit."""
+
+    ttft_median_s: Figure
+    """Seconds from the request to the first token; half of the calls are faster."""
+    ttft_p95_s: Figure
+    decode_tokens_per_s: Figure
+    """Tokens per second of one stream after its first token."""
+    requests_per_minute: Figure
+    """The rate limit of one key; a call above it is answered 429."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.ttft_median_s.value <= self.ttft_p95_s.value:
+            raise BadFigure("ttft_p95_s", self.ttft_p95_s.value, "a 95th percentile not below a median above zero")
+        if self.decode_tokens_per_s.value == 0:
+            raise BadFigure("decode_tokens_per_s", 0, "a number above zero")
+        if self.requests_per_minute.value < 1:
+            raise BadFigure("requests_per_minute", self.requests_per_minute.value, "at least 1")
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """One place where inference can run: either `physics` (seen from inside) or `observed` (seen from outside)."""
+
+    name: str
+    title: str
+    kind: Kind
+    note: str = ""
+    """What a reader must know before trusting a simulation of it."""
+    physics: Physics | None = None
+    observed: Observed | None = None
+
+    def __post_init__(self) -> None:
+        if (self.physics is None) == (self.observed is None):
+            raise BadFigure("number of views of a profile", 0 if self.physics is None else 2, "physics or observed")
+
+
+class Architecture(msgspec.Struct, frozen=True, kw_only=True):
+    """The shape of a dense decoder-only transformer, as its published config.json gives it."""
+
+    parameters: int
+    layers: int
+    hidden: int
+    attention_heads: int
+    kv_heads: int
+    head_dim: int
+    vocabulary: int
+    tied_embeddings: bool
+    """Whether the table that reads tokens in is also the one that scores them on the way out."""
+
+    def __post_init__(self) -> None:
+        for name in ("parameters", "layers", "hidden", "attention_heads", "kv_heads", "head_dim", "vocabulary"):
+            value = getattr(self, name)
+            if value < 1:
+                raise BadFigure(name, value, "a whole number above zero")
+        if self.attention_heads % self.kv_heads:
+            raise BadFigure("kv_heads", self.kv_heads, f"a divisor of attention_heads ({self.attention_heads})")
+        if self.body_parameters < 0:
+            raise BadFigure("parameters", self.parameters, "at least the embedding tables, vocabulary x hidden each")
+
+    @property
+    def head_parameters(self) -> int:
+        """Weights of the output table, which scores the vocabulary once for each sampled token."""
+        return self.vocabulary * self.hidden
+
+    @property
+    def body_parameters(self) -> int:
+        """Weights that every token passes through: all but the embedding tables."""
+        return self.parameters - self.head_parameters * (1 if self.tied_embeddings else 2)
+
+    @property
+    def streamed_parameters(self) -> int:
+        """Weights read from memory in a step. Of an untied input table only the rows of the step's tokens are read."""
+        return self.body_parameters + self.head_parameters
+
+
+class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that a place can run. `architecture` is None where nobody outside knows it."""
+
+    name: str
+    title: str
+    context_window_tokens: int
+    embedding_dimensions: int
+    """Length of the vectors that `/v1/embeddings` gives for this model."""
+    source: str
+    architecture: Architecture | None = None
+
+    def __post_init__(self) -> None:
+        if self.context_window_tokens < 1:
+            raise BadFigure("context_window_tokens", self.context_window_tokens, "a whole number above zero")
+        if self.embedding_dimensions < 1:
+            raise BadFigure("embedding_dimensions", self.embedding_dimensions, "a whole number above zero")
