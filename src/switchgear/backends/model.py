@@ -1,0 +1,98 @@
+"""What the gateway asks of an adapter, and what it gets back."""
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Protocol
+
+import msgspec
+
+from switchgear.backends.errors import HttpError
+from switchgear.core.snapshot import Endpoint
+
+Fields = dict[str, msgspec.Raw]
+"""The top level of a call's body: names, and values as the caller wrote them."""
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens that a call took. `cached_tokens` are among the prompt tokens."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+
+class Answer(msgspec.Struct):
+    """What we need to know of a whole answer; its bytes go to the caller as they are."""
+
+    usage: Usage | None
+    finish_reason: str
+    text_bytes: int
+    """Bytes of text in it, for an estimate where it reports no usage."""
+
+
+class Step(IntEnum):
+    """What one event of a stream means for its relay."""
+
+    PREAMBLE = 0
+    """Nothing that the caller waits for yet (a role, an item announced)."""
+    TOKEN = 1
+    """A part of the answer."""
+    USAGE = 2
+    """Only the usage, which the caller may not have asked for."""
+    END = 3
+    """The marker that ends the stream."""
+
+
+class StreamReader(Protocol):
+    """Follows one stream: fed with the data of each event in turn."""
+
+    usage: Usage | None
+    finish_reason: str
+    whole: bool
+    """Every part of the answer has said that it is finished; what may still come is usage and the end marker."""
+    text: list[str]
+    """The answer's text so far, in pieces."""
+    plain: bool
+    """Whether the answer so far is one text and nothing else (no tool call, no second choice, no log-probabilities)."""
+    id: str
+    """The answer's id, once known."""
+
+    def read(self, data: bytes) -> Step:
+        """Take one event in. Raises Malformed or InBandError."""
+        ...
+
+
+class Adapter(Protocol):
+    """How calls are written to one backend and its answers read. Stateless, made once for each snapshot."""
+
+    def head(self, endpoint: Endpoint) -> bytes:
+        """Request line and headers up to, not including, Content-Length."""
+        ...
+
+    def body(self, fields: Fields) -> bytes:
+        """The body for a call whose fields are final."""
+        ...
+
+    def answer(self, endpoint: Endpoint, body: bytes) -> Answer:
+        """Read a whole answer. Raises Malformed."""
+        ...
+
+    def reader(self, endpoint: Endpoint, choices: int) -> StreamReader:
+        """A reader for a streamed answer of so many choices."""
+        ...
+
+    def error(self, status: int, headers: Mapping[bytes, bytes], body: bytes, now_s: float) -> HttpError:
+        """Read an answer with an error status."""
+        ...
+
+    def continuation(self, endpoint: Endpoint, fields: Fields, text: str) -> Fields | None:
+        """The same call, to go on from `text`; None where this backend cannot."""
+        ...
+
+    def with_text(self, data: bytes, text: str, id: str) -> bytes:
+        """The data of a text event once more, with other text and the given answer's id."""
+        ...
+
+    def with_id(self, data: bytes, id: str) -> bytes:
+        """The data of an event once more, with the given answer's id."""
+        ...

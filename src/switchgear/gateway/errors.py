@@ -1,0 +1,102 @@
+"""The errors that a caller can get: their codes, types and statuses, in OpenAI's shape.
+
+This is the edge: elsewhere an error has a code and no status. docs/errors.md lists every code; a test holds it against `CATALOGUE`.
+
+::
+
+    CallError
+    ├── Refused     the call went nowhere: it is wrong, not allowed, or has nowhere to go
+    └── Failed      the targets were asked and gave no whole answer
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from switchgear.core.errors import SwitchgearError
+
+
+class Shape(NamedTuple):
+    """How a code is shown: HTTP status, OpenAI's `type`, and what it means and what to do, for the documentation."""
+
+    status: int
+    type: str
+    meaning: str
+
+
+_INVALID = "invalid_request_error"
+_UPSTREAM = "upstream_error"
+_SERVER = "server_error"
+
+CATALOGUE: dict[str, Shape] = {
+    # the request as such; the server answers these by itself and closes the connection
+    "malformed_request": Shape(400, _INVALID, "Not a valid HTTP/1.1 request, or one that could be read in two ways."),
+    "missing_host": Shape(400, _INVALID, "An HTTP/1.1 request without a Host header."),
+    "repeated_header": Shape(400, _INVALID, "A header that may stand once is given twice."),
+    "unsupported_http_version": Shape(400, _INVALID, "Only HTTP/1.1 and HTTP/1.0 are spoken."),
+    "unsupported_transfer_encoding": Shape(400, _INVALID, "Only `Transfer-Encoding: chunked` is read."),
+    "expectation_failed": Shape(417, _INVALID, "Only `Expect: 100-continue` is understood."),
+    "header_too_large": Shape(431, _INVALID, "Request line and headers exceed `limits.header_bytes`."),
+    "too_many_headers": Shape(431, _INVALID, "More headers than `limits.header_count`."),
+    "body_too_large": Shape(413, _INVALID, "The body exceeds `limits.body_bytes`."),
+    "head_timeout": Shape(408, _INVALID, "The head took longer than `limits.head_s`."),
+    "body_timeout": Shape(408, _INVALID, "The body stopped for longer than `limits.body_idle_s`."),
+    "too_many_connections": Shape(429, "rate_limit_error", "More open connections than `limits.connections`; try again."),
+    "draining": Shape(503, _SERVER, "The gateway is shutting down; send the call again, another process serves it."),
+    # the call
+    "not_found": Shape(404, _INVALID, "No such path. The API is below /v1/."),
+    "method_not_allowed": Shape(405, _INVALID, "The path exists but not with this method."),
+    "unsupported_content_encoding": Shape(415, _INVALID, "Bodies are read as they are; send them uncompressed."),
+    "invalid_json": Shape(400, _INVALID, "The body is not a JSON object."),
+    "invalid_field": Shape(400, _INVALID, "A field that the gateway reads has the wrong type; `param` names it."),
+    "missing_model": Shape(400, _INVALID, "The body names no `model`."),
+    "missing_key": Shape(401, "authentication_error", "No `Authorization: Bearer KEY` header."),
+    "invalid_api_key": Shape(401, "authentication_error", "The key is not known here."),
+    "model_not_found": Shape(404, _INVALID, "No such model; `GET /v1/models` lists those that the key may call."),
+    "model_not_allowed": Shape(403, "permission_error", "The key may not call this model."),
+    "pin_not_allowed": Shape(403, "permission_error", "The key may not choose a backend with model@backend."),
+    "unknown_pin": Shape(404, _INVALID, "The model has no target at the backend named after `@`."),
+    "no_capable_target": Shape(400, _INVALID, "No target of the model can do what the call needs; the message says what lacks where."),
+    "no_target_available": Shape(503, _SERVER, "Every target of the model is broken or full at the moment; Retry-After says when to come back."),
+    "journal_unavailable": Shape(503, _SERVER, 'Records cannot be written and `on_journal_failure` is "refuse".'),
+    # the targets were asked
+    "upstream_unreachable": Shape(503, _UPSTREAM, "No connection to any target that was asked."),
+    "upstream_error": Shape(502, _UPSTREAM, "The last target that was asked answered with an error or not in its protocol."),
+    "upstream_rate_limited": Shape(429, "rate_limit_error", "Every target that was asked limits its rate at the moment."),
+    "upstream_timeout": Shape(504, _UPSTREAM, "The last target that was asked did not answer in time."),
+    "deadline_exceeded": Shape(504, _UPSTREAM, "The call's deadline passed over its attempts."),
+    "stream_broken": Shape(502, _UPSTREAM, "A stream broke after its first byte and no target could carry it on; sent as an event."),
+    "internal_error": Shape(500, _SERVER, "A defect of the gateway; the log has the cause."),
+}  # fmt: skip
+
+
+class CallError(SwitchgearError):
+    """A call that ends in an error body. `code` is a key of `CATALOGUE`."""
+
+    def __init__(self, code: str, message: str, *, param: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.code = code  # type: ignore[misc]  # one class for many codes: the catalogue is their list
+        self.param = param
+        self.retry_after_s = retry_after_s
+
+    @property
+    def status(self) -> int:
+        return CATALOGUE[self.code].status
+
+    def body(self) -> bytes:
+        return error_body(self.code, str(self), self.param)
+
+
+class Refused(CallError):
+    """The call was not sent anywhere."""
+
+
+class Failed(CallError):
+    """The targets were asked and gave no whole answer."""
+
+
+def error_body(code: str, message: str, param: str | None = None) -> bytes:
+    """OpenAI's error object as JSON."""
+    return msgspec.json.encode(
+        {"error": {"message": message, "type": CATALOGUE[code].type, "param": param, "code": code}}
+    )
