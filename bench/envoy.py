@@ -16,7 +16,7 @@ def _address(port: int) -> dict[str, Any]:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
-def _config(port: int, upstream_port: int, *, lean: bool) -> dict[str, Any]:
+def _config(port: int, upstream_port: int, *, defaults: bool) -> dict[str, Any]:
     route = {
         "match": {"prefix": "/"},
         "route": {"cluster": "backend", "timeout": "0s"},
@@ -29,7 +29,7 @@ def _config(port: int, upstream_port: int, *, lean: bool) -> dict[str, Any]:
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
         "http_filters": [{"name": "envoy.filters.http.router", "typed_config": router}],
     }
-    if lean:
+    if not defaults:
         manager["generate_request_id"] = False
         router |= {"dynamic_stats": False, "suppress_envoy_headers": True}
     listener = {
@@ -54,14 +54,15 @@ def _config(port: int, upstream_port: int, *, lean: bool) -> dict[str, Any]:
 
 
 class Envoy:
-    """HTTP connection manager and router on their defaults, one worker thread, no access log, no admin address.
+    """HTTP connection manager and router, one worker thread, no access log, no admin address.
 
-    `lean` switches off what Envoy does by default for each request and a relay need not do: request ids, router statistics and headers.
+    `envoy` is stripped of what a bare relay need not do (request ids, router statistics, Envoy's own headers), the most that
+    can be asked of whoever is held against it; `envoy-default` leaves Envoy's defaults on.
     """
 
-    def __init__(self, *, lean: bool = False) -> None:
-        self.lean = lean
-        self.name = "envoy-lean" if lean else "envoy"
+    def __init__(self, *, defaults: bool = False) -> None:
+        self.defaults = defaults
+        self.name = "envoy-default" if defaults else "envoy"
 
     def prepare(self) -> str:
         """See `Side.prepare`."""
@@ -71,7 +72,7 @@ class Envoy:
     def launch(self, folder: Path, port: int, upstream_port: int) -> Launch:
         """See `Side.launch`."""
         config = folder / f"{self.name}.json"
-        config.write_text(json.dumps(_config(port, upstream_port, lean=self.lean), indent=1))
+        config.write_text(json.dumps(_config(port, upstream_port, defaults=self.defaults), indent=1))
         binary = str(PEERS / "envoy" / "bin" / "envoy")
         options = ["--concurrency", "1", "--log-level", "error", "--disable-hot-restart"]
         return Launch([binary, "-c", str(config), *options], port)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.installing import say
-from bench.proctree import cpu_s, machine_busy_s
+from bench.proctree import cpu_s, machine_busy_s, tree
 from bench.sides import Side
+from bench.traffic import Void
 
 SETTLE_S = 0.7
 """After a load, before the clock is read: work put off until after the answers (a journal's batch) counts too."""
@@ -35,6 +36,7 @@ class Meter:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self._started = time.monotonic()
+        self._processes = set(tree(pid))
         self._side_s, self._bench_s, self._machine_s = self._clocks()
 
     def _clocks(self) -> tuple[float, float, float]:
@@ -42,9 +44,18 @@ class Meter:
         return cpu_s(self.pid), cpu_s(os.getpid()), machine_busy_s()
 
     def reading(self, units: int, duration_s: float, **detail: float) -> Reading:
-        """The cost of `units` that were served in `duration_s`, after a pause of `SETTLE_S`."""
+        """The cost of `units` that were served in `duration_s`, after a pause of `SETTLE_S`.
+
+        Raises `Void` when a process of the side has ended meanwhile: its time may be lost, and a side that loses processes is not well.
+        """
         time.sleep(SETTLE_S)
-        side_s, bench_s, machine_s = self._clocks()
+        try:
+            lost = self._processes - set(tree(self.pid))
+            side_s, bench_s, machine_s = self._clocks()
+        except ProcessLookupError as error:
+            raise Void("the side ended under its load") from error
+        if lost:
+            raise Void(f"{len(lost)} of the side's processes ended under its load")
         total_s = (time.monotonic() - self._started) * (os.cpu_count() or 1)
         others_s = (machine_s - self._machine_s) - (bench_s - self._bench_s)
         return Reading((side_s - self._side_s) * 1e6 / units, units / duration_s, max(0.0, others_s) / total_s, detail)

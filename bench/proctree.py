@@ -1,6 +1,8 @@
 """What a tree of processes has used, read from `/proc` (proc(5)): CPU time and memory of a process and all that it started."""
 
 import os
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -55,21 +57,35 @@ def cpu_s(root: int) -> float:
     return ticks / TICKS_PER_S
 
 
-def memory_bytes(root: int) -> tuple[int, int]:
-    """(RSS, PSS) of the tree of `root` in bytes, from `smaps_rollup`; a page that several processes share counts once in the PSS.
+@dataclass(frozen=True)
+class Memory:
+    """Memory of a tree of processes, in bytes.
+
+    `pss`: resident, each page divided by the number of processes that share it. `pss_private` is the part of it that lies in no file
+    (Pss_Anon and Pss_Shmem): only the tree itself changes that, while the rest also changes when anybody else on the machine
+    starts or ends a program that maps the same files, the Python interpreter for one.
+    """
+
+    rss: int
+    pss: int
+    pss_private: int
+
+
+def memory(root: int) -> Memory:
+    """Memory of the tree of `root`, from `smaps_rollup` (Linux 5.5 or newer).
 
     Raises `ProcessLookupError` when `root` is gone, `PermissionError` when its processes belong to somebody else.
     """
-    rss = pss = 0
+    total: Counter[str] = Counter()
     for pid in tree(root):
         try:
-            text = (PROC / str(pid) / "smaps_rollup").read_text()
+            lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()[1:]
         except (FileNotFoundError, ProcessLookupError):
             continue
-        values = {key: rest for key, _, rest in (line.partition(":") for line in text.splitlines()[1:])}
-        rss += int(values["Rss"].split()[0]) * 1024
-        pss += int(values["Pss"].split()[0]) * 1024
-    return rss, pss
+        for line in lines:
+            name, _, amount = line.partition(":")
+            total[name] += int(amount.split()[0]) * 1024
+    return Memory(total["Rss"], total["Pss"], total["Pss_Anon"] + total["Pss_Shmem"])
 
 
 def machine_busy_s() -> float:

@@ -56,6 +56,7 @@ class Running:
     name: str
     pid: int
     launch: Launch
+    folder: Path
 
 
 def free_port() -> int:
@@ -91,7 +92,7 @@ def running(side: Side, folder: Path, upstream_port: int) -> Iterator[Running]:
     log = folder / f"{side.name}.log"
     with process(launch.argv, log, launch.env) as child:
         _wait_until_ready(side.name, child, launch, log)
-        yield Running(side.name, child.pid, launch)
+        yield Running(side.name, child.pid, launch, folder)
 
 
 def wait_for_port(port: int, child: subprocess.Popen[bytes], log: Path, within_s: float = 20.0) -> None:

@@ -2,10 +2,8 @@
 
 import json
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.installing import command
 from bench.sides import Running
@@ -55,18 +53,21 @@ def _script(headers: Mapping[str, str]) -> str:
 
 def start(side: Running, seconds: float, connections: int = CONNECTIONS) -> subprocess.Popen[str]:
     """Start wrk against `side` with one thread; SIGINT ends it early, with its report."""
-    with tempfile.NamedTemporaryFile("w", suffix=".lua", delete=False) as script:
-        script.write(_script(side.launch.headers))
+    script = side.folder / "load.lua"
+    script.write_text(_script(side.launch.headers))
     url = f"http://127.0.0.1:{side.launch.port}{PATH}"
-    options = ["-t1", f"-c{connections}", f"-d{round(seconds)}s", "--timeout", "30s", "-s", script.name]
+    options = ["-t1", f"-c{connections}", f"-d{round(seconds)}s", "--timeout", "30s", "-s", str(script)]
     argv = [command("wrk", "wrk"), *options, url]
     return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def finish(child: subprocess.Popen[str], name: str) -> Load:
     """Wait for wrk and read its report. Raises `Void` when a call failed or none was made."""
-    text = child.communicate()[0]
-    Path(str(child.args[-2])).unlink(missing_ok=True)  # type: ignore[index]  # we gave a list, the type also allows a string
+    try:
+        text = child.communicate()[0]
+    except BaseException:
+        child.kill()  # we are being ended: so is the load
+        raise
     _, mark, report = text.partition(_MARK)
     if child.returncode or not mark:
         raise Void(f"wrk against {name} ended with code {child.returncode}: {text.strip()[-400:]}")
