@@ -88,11 +88,3 @@ class Adapter(Protocol):
     def continuation(self, endpoint: Endpoint, fields: Fields, text: str) -> Fields | None:
         """The same call, to go on from `text`; None where this backend cannot."""
         ...
-
-    def with_text(self, data: bytes, text: str, id: str) -> bytes:
-        """The data of a text event once more, with other text and the given answer's id."""
-        ...
-
-    def with_id(self, data: bytes, id: str) -> bytes:
-        """The data of an event once more, with the given answer's id."""
-        ...

@@ -352,21 +352,6 @@ class OpenAI:
             fields["add_generation_prompt"] = Raw(b"false")
         return fields
 
-    def with_text(self, data: bytes, text: str, id: str) -> bytes:
-        chunk = _decode_any(data)
-        chunk["id"] = id
-        for choice in chunk["choices"]:
-            if "text" in choice:
-                choice["text"] = text
-            elif text or "content" in choice.get("delta", {}):
-                choice["delta"]["content"] = text
-        return _encode(chunk)
-
-    def with_id(self, data: bytes, id: str) -> bytes:
-        chunk = msgspec.json.decode(data, type=Fields)
-        chunk["id"] = Raw(_encode(id))
-        return _encode(chunk)
-
 
 def _text_bytes(choices: list[_Choice]) -> int:
     return sum(len(bytes(choice.message)) or len(choice.text or "") for choice in choices)

@@ -214,6 +214,8 @@ class Model(Part, frozen=True, kw_only=True):
     """Whether a stream that broke after its first byte is carried on by another target."""
     deadline_s: Seconds = 300.0
     """For the whole chain of attempts, seconds."""
+    max_cost_usd: Amount | None = None
+    """For the whole chain of attempts, US dollars, by estimate before each; targets without prices are then ruled out."""
 
 
 class Key(Part, frozen=True, kw_only=True):

@@ -57,7 +57,7 @@ CATALOGUE: dict[str, Shape] = {
     "pin_not_allowed": Shape(403, "permission_error", "The key may not choose a backend with model@backend."),
     "unknown_pin": Shape(404, _INVALID, "The model has no target at the backend named after `@`."),
     "no_capable_target": Shape(400, _INVALID, "No target of the model can do what the call needs; the message says what lacks where."),
-    "no_target_available": Shape(503, _SERVER, "Every target of the model is broken or full at the moment; Retry-After says when to come back."),
+    "no_target_available": Shape(503, _SERVER, "Every target of the model is broken or full; Retry-After says when to come back."),
     "journal_unavailable": Shape(503, _SERVER, 'Records cannot be written and `on_journal_failure` is "refuse".'),
     # the targets were asked
     "upstream_unreachable": Shape(503, _UPSTREAM, "No connection to any target that was asked."),
@@ -73,7 +73,9 @@ CATALOGUE: dict[str, Shape] = {
 class CallError(SwitchgearError):
     """A call that ends in an error body. `code` is a key of `CATALOGUE`."""
 
-    def __init__(self, code: str, message: str, *, param: str | None = None, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, *, param: str | None = None, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code  # type: ignore[misc]  # one class for many codes: the catalogue is their list
         self.param = param

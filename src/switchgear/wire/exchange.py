@@ -42,6 +42,7 @@ class Exchange:
         "_raw",
         "body",
         "connection",
+        "context",
         "flow",
         "headers",
         "http_1_0",
@@ -69,6 +70,8 @@ class Exchange:
         self.target = target
         self.headers = headers
         self.body = b""
+        self.context: object = None
+        """Whatever `check_head` wants the handler to know."""
         self.keep_alive = keep_alive
         self.http_1_0 = http_1_0
         self.received_s = received_s

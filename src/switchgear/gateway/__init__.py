@@ -1,0 +1,1 @@
+"""One call's way through: identify, classify, authorize, admit, route, dispatch, relay, settle."""

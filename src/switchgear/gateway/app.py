@@ -1,0 +1,240 @@
+"""The data plane's HTTP face: OpenAI's API in, calls dispatched, models listed."""
+
+import os
+import random
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from switchgear.core.snapshot import Delivery, Endpoint, Key
+from switchgear.core.tasks import TaskOwner
+from switchgear.gateway.call import Call, Desk
+from switchgear.gateway.candidates import allowed_route, candidates_of, refusal
+from switchgear.gateway.dispatch import Dispatcher, prepare
+from switchgear.gateway.errors import CATALOGUE, Refused, error_body
+from switchgear.gateway.head import ASSUMED_COMPLETION_TOKENS, CallHead
+from switchgear.gateway.strategies import STRATEGIES, Ask
+from switchgear.gateway.table import Route, Table
+from switchgear.wire.errors import RefusedRequest
+from switchgear.wire.exchange import JSON, Exchange
+
+_ENDPOINTS = {f"/v1/{endpoint.value}".encode(): endpoint for endpoint in Endpoint}
+_MODELS = b"/v1/models"
+_FORWARDED = (b"openai-beta", b"traceparent", b"tracestate", b"x-request-id", b"idempotency-key")
+"""Headers of the caller that its backend gets too; all others stay here."""
+
+
+class Gateway:
+    """Serves one table; `serve` swaps in another at once, calls under way keep theirs."""
+
+    def __init__(
+        self, table: Table, desk: Desk, *, writable: Callable[[], bool], rng: random.Random | None = None
+    ) -> None:
+        self.table = table
+        self.desk = desk
+        self.calls = 0
+        """Calls in flight."""
+        self.tasks = TaskOwner("gateway")
+        self._writable = writable
+        self._random = rng or random.Random()  # noqa: S311  spreads load and waits; no secret depends on it
+        self._dispatcher = Dispatcher(self.tasks, self._random)
+        self._created = int(time.time())  # noqa: TID251  shown as the age of each model, decides nothing
+        self._id_head = os.urandom(4).hex()
+        self._id_count = 0
+
+    def serve(self, table: Table) -> None:
+        self.table = table
+
+    def _call_id(self) -> str:
+        """Unique, and in the order of time when sorted: milliseconds, this process, a count."""
+        self._id_count += 1
+        return f"call_{int(self.desk.now_s() * 1000):011x}{self._id_head}{self._id_count & 0xFFFFF:05x}"
+
+    # -- wire.Server --
+
+    def check_head(self, exchange: Exchange) -> RefusedRequest | None:
+        """Who calls is known before the body is read. The refusal itself is left to `handle`, which leaves a record."""
+        authorization = exchange.headers.get(b"authorization")
+        if authorization is not None and authorization[:7].lower() == b"bearer ":
+            exchange.context = self.table.identify(authorization[7:].strip())
+        if exchange.context is None and exchange.method == b"POST" and _large(exchange.headers):
+            code = "missing_key" if authorization is None else "invalid_api_key"
+            return RefusedRequest(401, code, CATALOGUE[code].meaning)
+        return None
+
+    def handle(self, exchange: Exchange) -> None:
+        """One request. POST to an endpoint is a call; all else is answered at once."""
+        endpoint = _ENDPOINTS.get(exchange.target)
+        if endpoint is None:
+            target = exchange.target.partition(b"?")[0]
+            endpoint = _ENDPOINTS.get(target)
+            if endpoint is None:
+                self._browse(exchange, target)
+                return
+        if exchange.method != b"POST":
+            _error(exchange, "method_not_allowed", "Calls are sent with POST.", b"allow: POST\r\n")
+            return
+        call = Call(self.desk, self.table, exchange, self._call_id(), endpoint)
+        try:
+            route = self._admit(call)
+        except Refused as error:
+            call.refuse(error)
+            return
+        self.calls += 1
+        task = self.tasks.start(self._dispatch(call, route))
+        call.task = task
+        exchange.on_gone = task.cancel  # type: ignore[assignment]  # its result says whether it was still running: of no use here
+
+    async def _dispatch(self, call: Call, route: Route) -> None:
+        try:
+            await self._dispatcher.run(call, route)
+        finally:
+            self.calls -= 1
+
+    # -- identify, authorize, admit, route --
+
+    def _admit(self, call: Call) -> Route:
+        exchange, table, desk = call.exchange, self.table, self.desk
+        key = exchange.context
+        if not isinstance(key, Key):
+            if b"authorization" not in exchange.headers:
+                raise Refused("missing_key", "Send your key as a header: Authorization: Bearer KEY.")
+            raise Refused("invalid_api_key", "The key is not known here.")
+        call.key = key
+        if desk.refuse_unrecorded and not self._writable():
+            raise Refused(
+                "journal_unavailable",
+                "Records cannot be written at the moment; calls are refused until they can.",
+                retry_after_s=5.0,
+            )
+        headers = exchange.headers
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            raise Refused("unsupported_content_encoding", "Send the body uncompressed.")
+        head = call.head = CallHead(call.endpoint, exchange.body)
+        exchange.body = b""  # its fields live on in `head`
+        route = call.route = allowed_route(table.routes, head, key)
+        now_s = desk.loop.time()
+        config = route.config
+        call.deadline_s = call.started_s + config.deadline_s
+        call.delivery = config.delivery
+        if len(headers) > 4:
+            self._read_headers(call, headers)
+        candidates, call.ruled_out = candidates_of(route, head, now_s)
+        if not candidates:
+            raise refusal(route, call.ruled_out, now_s)
+        if len(candidates) > 1 and config.strategy != "priority":
+            ask = Ask(now_s, head.prompt_tokens(4.0), head.max_tokens or ASSUMED_COMPLETION_TOKENS, self._random)
+            candidates = STRATEGIES[config.strategy](candidates, ask)
+        call.candidates = candidates
+        route.state.retries.call(now_s)
+        if config.hedge is not None:
+            route.state.hedges.call(now_s)
+        prepare(call)
+        return route
+
+    def _read_headers(self, call: Call, headers: dict[bytes, bytes]) -> None:
+        for name in _FORWARDED:
+            if name in headers:
+                call.forwarded += b"%b: %b\r\n" % (name, headers[name])
+        delivery = headers.get(b"x-switchgear-delivery")
+        if delivery is not None:
+            try:
+                call.delivery = Delivery(delivery.decode("latin-1"))
+            except ValueError as error:
+                raise Refused(
+                    "invalid_field",
+                    "The header x-switchgear-delivery is either stream or whole.",
+                    param="x-switchgear-delivery",
+                ) from error
+        timeout = headers.get(b"x-switchgear-timeout-s")
+        if timeout is not None:
+            try:
+                seconds = float(timeout)
+            except ValueError:
+                seconds = 0.0
+            if not seconds > 0.0:
+                raise Refused(
+                    "invalid_field",
+                    "The header x-switchgear-timeout-s is a positive number of seconds.",
+                    param="x-switchgear-timeout-s",
+                )
+            call.deadline_s = min(call.deadline_s, call.started_s + seconds)
+
+    # -- models --
+
+    def _browse(self, exchange: Exchange, target: bytes) -> None:
+        if target != _MODELS and not target.startswith(_MODELS + b"/"):
+            _error(exchange, "not_found", f"No such path: {target.decode('latin-1')[:200]!r}. The API is below /v1/.")
+            return
+        if exchange.method not in (b"GET", b"HEAD"):
+            _error(exchange, "method_not_allowed", "Models are read with GET.", b"allow: GET\r\n")
+            return
+        key = exchange.context
+        if not isinstance(key, Key):
+            code = "invalid_api_key" if b"authorization" in exchange.headers else "missing_key"
+            _error(exchange, code, CATALOGUE[code].meaning)
+            return
+        routes = {name: route for name, route in self.table.routes.items() if key.models is None or name in key.models}
+        if target == _MODELS:
+            data = [self._model(route) for route in routes.values()]
+            exchange.reply(200, msgspec.json.encode({"object": "list", "data": data}))
+            return
+        name = target[len(_MODELS) + 1 :].decode("latin-1")
+        route = routes.get(name)
+        if route is None:
+            _error(exchange, "model_not_found", f"No model {name!r} that this key may call.", param="model")
+        else:
+            exchange.reply(200, msgspec.json.encode(self._model(route)))
+
+    def _model(self, route: Route) -> dict[str, object]:
+        """OpenAI's model object, and beside it where the model's calls may go."""
+        return {
+            "id": route.name,
+            "object": "model",
+            "created": self._created,
+            "owned_by": "switchgear",
+            "switchgear": {
+                "strategy": route.config.strategy,
+                "targets": [{"backend": target.backend_name, "model": target.model} for target in route.targets],
+            },
+        }
+
+    # -- for those who look on --
+
+    def live(self) -> dict[str, object]:
+        """What this process knows of its targets at the moment; times in seconds."""
+        now_s = self.desk.loop.time()
+        return {
+            "snapshot": self.table.snapshot.id,
+            "calls_in_flight": self.calls,
+            "targets": [
+                {
+                    "backend": target.backend_name,
+                    "model": target.model,
+                    "breaker": target.state.breaker.state(now_s).value,
+                    "breaker_opened": target.state.breaker.opened,
+                    "in_flight": target.state.in_flight,
+                    "latency_ewma_s": target.state.latency.peak_ewma_s(now_s),
+                    "latency_p50_s": target.state.latency.percentile_s(50, at_least=1),
+                    "latency_p99_s": target.state.latency.percentile_s(99, at_least=1),
+                    "last_error": target.state.last_error,
+                }
+                for target in self.table.targets()
+            ],
+            "pools": {name: {"open": pool.open, "opened": pool.opened} for name, pool in self.table.pools.items()},
+        }
+
+    def ready(self) -> bool:
+        """Whether some target may be asked."""
+        now_s = self.desk.loop.time()
+        return any(target.state.breaker.allows(now_s) for target in self.table.targets())
+
+
+def _large(headers: dict[bytes, bytes]) -> bool:
+    """Whether a body is too large to be read from somebody unknown."""
+    return b"transfer-encoding" in headers or int(headers.get(b"content-length", b"0")) > 64 * 1024
+
+
+def _error(exchange: Exchange, code: str, message: str, head: bytes = b"", param: str | None = None) -> None:
+    exchange.reply(CATALOGUE[code].status, error_body(code, message, param), JSON + head)

@@ -1,0 +1,269 @@
+"""One call: what it asked for, what happened to it so far, and the one way in which it ends."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from switchgear.core.record import VERSION, Attempt, AttemptOutcome, Outcome, Record, RuledOut
+from switchgear.core.snapshot import Delivery, Endpoint, Key
+from switchgear.gateway.errors import CallError, error_body
+from switchgear.gateway.head import CallHead
+from switchgear.gateway.shape import error_event
+from switchgear.gateway.table import Route, Table, Target
+from switchgear.wire.exchange import EVENT_STREAM, JSON, Exchange, header
+
+if TYPE_CHECKING:
+    from switchgear.gateway.attempt import Try
+
+
+class Recorder(Protocol):
+    """Where records go."""
+
+    strict: bool
+    """Whether the last byte of an answer waits for its record."""
+
+    def append(self, record: Record) -> None:
+        """Keep a record soon."""
+        ...
+
+    def append_strict(self, record: Record, done: Callable[[Exception | None], None]) -> None:
+        """Keep a record and call `done`, on the event loop, once it is kept or cannot be."""
+        ...
+
+
+class Desk:
+    """What every call of a data plane shares."""
+
+    __slots__ = ("loop", "name", "now_s", "recorder", "refuse_unrecorded")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        name: str,
+        now_s: Callable[[], float],
+        recorder: Recorder,
+        *,
+        refuse_unrecorded: bool,
+    ) -> None:
+        self.loop = loop
+        self.name = name
+        self.now_s = now_s
+        self.recorder = recorder
+        self.refuse_unrecorded = refuse_unrecorded
+
+
+class Call:
+    """Made when a request has arrived; `end` is called exactly once."""
+
+    __slots__ = (
+        "answer_bytes",
+        "answered",
+        "at_s",
+        "attempts",
+        "candidates",
+        "committed",
+        "deadline_s",
+        "delivery",
+        "desk",
+        "endpoint",
+        "exchange",
+        "finish_reason",
+        "forwarded",
+        "head",
+        "id",
+        "key",
+        "request_bytes",
+        "route",
+        "ruled_out",
+        "started_s",
+        "table",
+        "task",
+        "tokens_moved",
+        "ttft_s",
+        "winner",
+    )
+
+    def __init__(self, desk: Desk, table: Table, exchange: Exchange, call_id: str, endpoint: Endpoint) -> None:
+        self.desk = desk
+        self.table = table
+        self.exchange = exchange
+        self.id = call_id
+        self.endpoint = endpoint
+        self.started_s = exchange.received_s
+        self.at_s = desk.now_s() - (desk.loop.time() - exchange.received_s)
+        self.request_bytes = len(exchange.body)
+        self.key: Key | None = None
+        self.head: CallHead | None = None
+        self.route: Route | None = None
+        self.deadline_s = 0.0
+        self.delivery = Delivery.STREAM
+        self.forwarded = b""
+        """Header lines that go to the backend with each attempt."""
+        self.candidates: list[Target] = []
+        self.ruled_out: list[RuledOut] = []
+        self.attempts: list[Attempt] = []
+        self.committed = False
+        """Whether a byte of an answer has gone to the caller."""
+        self.winner: Try | None = None
+        """The attempt whose answer the caller gets, once that is settled."""
+        self.answered: Target | None = None
+        self.finish_reason = ""
+        self.ttft_s: float | None = None
+        self.answer_bytes = 0
+        self.tokens_moved = 0
+        """Tokens (about) that were completion to the caller and prompt to the backend that continued the answer."""
+        self.task: asyncio.Task[None] | None = None
+
+    # -- answering --
+
+    def answer_head(self, target: Target, headers: dict[bytes, bytes], content_type: bytes) -> bytes:
+        """Headers of an answer: who gave it, after how many attempts, and what its backend said of it that a caller may use."""
+        head = b"%b%bx-switchgear-call: %b\r\nx-switchgear-attempts: %d\r\n" % (
+            content_type,
+            target.reply_head,
+            self.id.encode(),
+            len(self.attempts),
+        )
+        for name, value in headers.items():
+            if name == b"x-request-id" or name.startswith(b"openai-"):
+                head += b"%b: %b\r\n" % (name, value)
+        return head
+
+    def claim(self, attempt: "Try") -> bool:
+        """An attempt has an answer to give. Returns whether it may: the first one wins, a hedge that comes later does not."""
+        if self.winner is None:
+            self.winner = attempt
+            self.answered = attempt.target
+        return self.winner is attempt
+
+    def commit(self, attempt: "Try", headers: dict[bytes, bytes]) -> None:
+        """The commit point of a streamed answer: its head goes out with the first bytes."""
+        self.committed = True
+        self.ttft_s = self.desk.loop.time() - self.started_s
+        self.exchange.start(200, self.answer_head(attempt.target, headers, EVENT_STREAM))
+
+    def write(self, data: bytes) -> None:
+        self.answer_bytes += len(data)
+        self.exchange.write(data)
+
+    # -- the end --
+
+    def reply_whole(self, body: bytes, headers: dict[bytes, bytes]) -> None:
+        """End with a whole answer."""
+        target = self.answered
+        assert target is not None  # noqa: S101  claimed before
+        self.committed = True
+        self.ttft_s = self.desk.loop.time() - self.started_s
+        self.answer_bytes = len(body)
+        head = self.answer_head(target, headers, JSON)
+        exchange = self.exchange
+        self._end(Outcome.OK, 200, "", lambda: exchange.reply(200, body, head))
+
+    def finish_stream(self, tail: bytes) -> None:
+        """End a streamed answer well."""
+        self.answer_bytes += len(tail)
+        exchange = self.exchange
+        self._end(Outcome.OK, 200, "", lambda: exchange.finish(tail))
+
+    def break_stream(self, error: CallError) -> None:
+        """End a streamed answer that nobody could carry on: an error event and no end marker."""
+        exchange = self.exchange
+        data = error_event(self.endpoint, error.code, str(error))
+        self._end(Outcome.BROKEN, 200, error.code, lambda: exchange.finish(data))
+
+    def refuse(self, error: CallError) -> None:
+        """End with an error before any target was asked."""
+        self._end_with_error(Outcome.REFUSED, error.status, error.code, error.body(), error.retry_after_s)
+
+    def fail(self, error: CallError, status: int = 0, body: bytes = b"") -> None:
+        """End with an error after targets were asked; `status` and `body` are the backend's own where they say more."""
+        self._end_with_error(
+            Outcome.FAILED, status or error.status, error.code, body or error.body(), error.retry_after_s
+        )
+
+    def gone(self) -> None:
+        """The caller hung up."""
+        self._end(Outcome.CANCELLED, self.exchange.status, "", lambda: None)
+
+    def _end_with_error(
+        self, outcome: Outcome, status: int, code: str, body: bytes, retry_after_s: float | None
+    ) -> None:
+        head = JSON + header("x-switchgear-call", self.id) + header("x-switchgear-attempts", str(len(self.attempts)))
+        if self.attempts:
+            head += header("x-switchgear-backend", self.attempts[-1].backend)
+        if retry_after_s is not None:
+            head += header("retry-after", str(max(1, round(retry_after_s + 0.499))))
+        self.answer_bytes = len(body)
+        exchange = self.exchange
+        self._end(outcome, status, code, lambda: exchange.reply(status, body, head))
+
+    def _end(self, outcome: Outcome, status: int, code: str, send: Callable[[], None]) -> None:
+        """Leave the record and send the last of the answer: the record first where the answer must wait for it."""
+        desk = self.desk
+        record = self._record(outcome, status, code)
+        if not desk.recorder.strict:
+            send()
+            desk.recorder.append(record)
+            return
+
+        def kept(error: Exception | None) -> None:
+            if error is None or not desk.refuse_unrecorded:
+                send()
+            elif self.exchange.status == 0:
+                self.exchange.reply(
+                    503, error_body("journal_unavailable", "The record of this call could not be written.")
+                )
+            else:
+                self.exchange.finish(
+                    error_event(self.endpoint, "journal_unavailable", "The record of this call could not be written.")
+                )
+
+        desk.recorder.append_strict(record, kept)
+
+    def _record(self, outcome: Outcome, status: int, code: str) -> Record:
+        head, key, target = self.head, self.key, self.answered
+        record = Record(VERSION, self.id, self.at_s, self.desk.name, self.table.snapshot.id, self.endpoint.value)
+        if key is not None:
+            record.principal = key.name
+            record.team = key.team
+        if head is not None:
+            record.model = head.model
+            record.pinned = head.pin
+            record.streamed = head.streamed
+        if target is not None:
+            record.backend = target.backend_name
+            record.answered_model = target.model
+        record.candidates = [candidate.name for candidate in self.candidates]
+        record.ruled_out = self.ruled_out
+        record.attempts = self.attempts
+        record.outcome = outcome
+        record.status = status
+        record.error = code
+        record.finish_reason = self.finish_reason
+        record.ttft_s = self.ttft_s
+        record.duration_s = self.desk.loop.time() - self.started_s
+        record.request_bytes = self.request_bytes
+        record.answer_bytes = self.answer_bytes
+        _add_up(record, self.tokens_moved)
+        return record
+
+
+def _add_up(record: Record, tokens_moved: int) -> None:
+    """Tokens of the attempts whose answer the caller got; cost of every attempt that has one."""
+    cost: float | None = 0.0
+    for attempt in record.attempts:
+        if attempt.outcome is AttemptOutcome.OK:
+            record.prompt_tokens += attempt.prompt_tokens
+            record.cached_tokens += attempt.cached_tokens
+            record.completion_tokens += attempt.completion_tokens
+            if record.usage != "estimated":
+                record.usage = attempt.usage
+        if attempt.cost_usd is None:
+            cost = None
+        elif cost is not None:
+            cost += attempt.cost_usd
+    record.cost_usd = cost
+    if tokens_moved:
+        record.prompt_tokens = max(0, record.prompt_tokens - tokens_moved)
+        record.completion_tokens += tokens_moved
+        record.usage = "estimated"

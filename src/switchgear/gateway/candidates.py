@@ -1,0 +1,104 @@
+"""Which targets are candidates for a call, and why the others are not. Pure."""
+
+from collections.abc import Sequence
+
+from switchgear.core.record import RuledOut
+from switchgear.core.snapshot import Key
+from switchgear.gateway.errors import Refused
+from switchgear.gateway.head import ASSUMED_COMPLETION_TOKENS, CallHead
+from switchgear.gateway.table import Route, Target
+
+_LACKS = {
+    "lacks_endpoint": "does not serve this endpoint",
+    "lacks_tools": "cannot call tools",
+    "lacks_images": "cannot read images",
+    "lacks_json_schema": "cannot hold its answer to a JSON schema",
+    "lacks_logprobs": "gives no log-probabilities",
+    "context_too_small": "has too small a context window",
+    "over_cost_limit": "would exceed max_cost_usd",
+    "unpriced": "has no price to hold against max_cost_usd",
+}
+_BUSY = {"breaker_open": "is broken at the moment", "full": "is full"}
+REASONS = {**_LACKS, **_BUSY, "not_pinned": "is not the backend that the caller chose"}
+"""Every reason for which a target is ruled out, in words."""
+
+
+def allowed_route(routes: dict[str, Route], head: CallHead, key: Key) -> Route:
+    """The model that a key may call under this name. Raises Refused."""
+    route = routes.get(head.model)
+    if route is None:
+        raise Refused(
+            "model_not_found",
+            f"No model {head.model!r} here; GET /v1/models lists those that this key may call.",
+            param="model",
+        )
+    if key.models is not None and head.model not in key.models:
+        raise Refused(
+            "model_not_allowed", f"The key {key.name!r} may not call the model {head.model!r}.", param="model"
+        )
+    if head.pin:
+        if not key.pin:
+            raise Refused(
+                "pin_not_allowed",
+                f"The key {key.name!r} may not choose a backend; call {head.model!r} without @, or set pin = true for the key.",
+                param="model",
+            )
+        if all(target.backend_name != head.pin for target in route.targets):
+            places = ", ".join(sorted({target.backend_name for target in route.targets}))
+            raise Refused(
+                "unknown_pin",
+                f"The model {head.model!r} has no target at {head.pin!r}; it has {places}.",
+                param="model",
+            )
+    return route
+
+
+def candidates_of(route: Route, head: CallHead, now_s: float) -> tuple[list[Target], list[RuledOut]]:
+    """The targets that may serve the call now, as configured, and those that may not with the reason."""
+    candidates: list[Target] = []
+    ruled_out: list[RuledOut] = []
+    for target in route.targets:
+        if head.pin and target.backend_name != head.pin:
+            reason = "not_pinned"
+        else:
+            reason = head.lacks(target.backend.capabilities, target.context_window) or busy(target, now_s)
+            if not reason and route.config.max_cost_usd is not None:
+                reason = too_dear(target, head, route.config.max_cost_usd)
+        if reason:
+            ruled_out.append(RuledOut(target.backend_name, target.model, reason))
+        else:
+            candidates.append(target)
+    return candidates, ruled_out
+
+
+def busy(target: Target, now_s: float) -> str:
+    """Why a target cannot take a call at this moment; empty where it can."""
+    if not target.state.breaker.allows(now_s):
+        return "breaker_open"
+    if target.backend_state.in_flight >= target.backend.max_in_flight:
+        return "full"
+    return ""
+
+
+def too_dear(target: Target, head: CallHead, budget_usd: float) -> str:
+    """Why a call may not be sent there for money; an unknown price cannot be shown to fit."""
+    prompt = head.prompt_tokens(target.backend.capabilities.bytes_per_token)
+    usd = target.cost_usd(prompt, 0, head.max_tokens or ASSUMED_COMPLETION_TOKENS)
+    if usd is None:
+        return "unpriced"
+    return "over_cost_limit" if usd > budget_usd else ""
+
+
+def refusal(route: Route, ruled_out: Sequence[RuledOut], now_s: float) -> Refused:
+    """The error for a call that has no candidate: what each target lacks, or when to come back."""
+    why = "; ".join(
+        f"{out.backend}/{out.model} {REASONS[out.reason]}" for out in ruled_out if out.reason != "not_pinned"
+    )
+    if any(out.reason in _BUSY for out in ruled_out):
+        waits = [target.state.breaker.retry_after_s(now_s) for target in route.targets]
+        return Refused(
+            "no_target_available",
+            f"No target of {route.name!r} can take the call now: {why}.",
+            retry_after_s=min(waits) or 1.0,
+        )
+    return Refused("no_capable_target", f"No target of {route.name!r} can serve this call: {why}.", param="model")

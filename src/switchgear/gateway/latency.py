@@ -1,0 +1,55 @@
+"""What a target's recent latency was: a peak-sensitive mean for choosing, and percentiles for hedging and for people."""
+
+import math
+
+_TAU_S = 10.0
+_FIRST_S = 0.0005
+_GROWTH = math.log(1.15)
+_BUCKETS = 110
+"""0.5 ms times 1.15 to the 110th is about 40 minutes."""
+_FORGET_AT = 2000.0
+
+
+class Latency:
+    """Peak EWMA: a slower observation counts at once, faster ones pull it down with a time constant of 10 s.
+
+    Source: Finagle's PeakEwma load balancer. Percentiles come from buckets 15 % wide whose counts are halved every 2,000 observations.
+    """
+
+    __slots__ = ("_counts", "_last_s", "_peak_s", "_total")
+
+    def __init__(self) -> None:
+        self._peak_s = 0.0
+        self._last_s = 0.0
+        self._counts = [0.0] * _BUCKETS
+        self._total = 0.0
+
+    def observe(self, latency_s: float, now_s: float) -> None:
+        if latency_s >= self._peak_s:
+            self._peak_s = latency_s
+        else:
+            weight = math.exp((self._last_s - now_s) / _TAU_S)
+            self._peak_s = self._peak_s * weight + latency_s * (1.0 - weight)
+        self._last_s = now_s
+        index = int(math.log(latency_s / _FIRST_S) / _GROWTH) + 1 if latency_s > _FIRST_S else 0
+        self._counts[index if index < _BUCKETS else _BUCKETS - 1] += 1.0
+        self._total += 1.0
+        if self._total >= _FORGET_AT:
+            self._counts = [count / 2 for count in self._counts]
+            self._total /= 2
+
+    def peak_ewma_s(self, now_s: float) -> float:
+        """Seconds; decays towards 0 while nothing is observed, so that a target shunned for its slowness is tried again. 0: unknown."""
+        return self._peak_s * math.exp((self._last_s - now_s) / _TAU_S)
+
+    def percentile_s(self, percent: float, *, at_least: int = 20) -> float | None:
+        """Seconds (the upper edge of a bucket), None with fewer than `at_least` observations."""
+        if self._total < at_least:
+            return None
+        wanted = self._total * percent / 100
+        seen = 0.0
+        for index, count in enumerate(self._counts):
+            seen += count
+            if seen >= wanted:
+                return _FIRST_S * math.exp(_GROWTH * index)
+        return _FIRST_S * math.exp(_GROWTH * _BUCKETS)

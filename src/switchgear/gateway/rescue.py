@@ -1,0 +1,118 @@
+"""Carrying on a stream that broke after its first byte (DESIGN, failure rule 4).
+
+The next candidate is asked again; if its answer begins with the text already sent, the rest of it is sent. Otherwise a
+candidate that can continue an assistant turn is asked to go on from that text. The caller sees one answer with one id; the
+`model` field of each chunk names the model that it came from.
+"""
+
+import msgspec
+
+from switchgear.backends.errors import BackendError
+from switchgear.backends.model import Fields, Step, StreamReader
+from switchgear.gateway.call import Call
+from switchgear.gateway.relay import StreamReceiver
+from switchgear.gateway.shape import DONE, event, with_id, with_text, with_tokens_moved
+from switchgear.gateway.table import Target
+from switchgear.wire.sse import data_of
+
+
+class Diverged(BackendError):
+    """A second answer does not begin with the text already sent."""
+
+    code = "answer_diverged"
+
+
+class Sent:
+    """What the caller has of the answer: its id and its text so far."""
+
+    __slots__ = ("id", "text", "tokens")
+
+    def __init__(self, reader: StreamReader) -> None:
+        self.id = reader.id
+        self.text = "".join(reader.text)
+        self.tokens = len(reader.text)
+
+    def add(self, text: str) -> None:
+        if text:
+            self.text += text
+            self.tokens += 1
+
+
+class RescueReceiver(StreamReceiver):
+    """Joins a second stream to what was sent: with `overlap`, by leaving out as much of it; else, from its beginning."""
+
+    def __init__(self, call: Call, reader: StreamReader, sent: Sent, *, overlap: bool) -> None:
+        super().__init__(call, reader)
+        self._sent = sent
+        self._expected = sent.text if overlap else ""
+        self._matched = not overlap
+        self._moved = 0 if overlap else sent.tokens
+        self._passing = True  # the head of the answer has long been sent
+        self._text = ""
+
+    def _take(self, events: list[bytes], out: list[bytes]) -> bool:
+        reader = self.reader
+        tokens = False
+        for one in events:
+            data = data_of(one)
+            if data is None:
+                continue
+            before = len(reader.text)
+            step = reader.read(data)
+            text = "".join(reader.text[before:])
+            if step is Step.TOKEN:
+                tokens = True
+                self._opened()
+                if not reader.plain:
+                    raise Diverged("the second answer is not plain text")
+                self._join(data, text, out)
+            elif step is Step.USAGE:
+                if self._wants_usage:
+                    out.append(event(with_tokens_moved(with_id(data, self._sent.id), self._moved)))
+            elif step is Step.END:
+                if not reader.whole or not self._matched:
+                    raise Diverged("the second answer ended before the text already sent")
+                self.tail = DONE
+                break
+        return tokens
+
+    def _opened(self) -> None:
+        if not self.first_s:
+            self.first_s = self._loop.time()
+            self._connection.begun()
+
+    def _join(self, data: bytes, text: str, out: list[bytes]) -> None:
+        if self._matched:
+            out.append(event(with_id(data, self._sent.id)))
+            self._sent.add(text)
+            return
+        self._text += text
+        expected = self._expected
+        if not (expected.startswith(self._text) or self._text.startswith(expected)):
+            raise Diverged("the second answer does not begin with the text already sent")
+        rest = self._text[len(expected) :]
+        if rest or (self.reader.whole and self._text == expected):
+            self._matched = True
+            out.append(event(with_text(data, rest, self._sent.id)))
+            self._sent.add(rest)
+        elif self.reader.whole:
+            raise Diverged("the second answer ended before the text already sent")
+
+    def _end(self, out: list[bytes]) -> None:
+        if not self._matched:
+            self._fail(Diverged("the second answer ended before the text already sent"))
+            return
+        super()._end(out)
+
+
+def continuation_fields(call: Call, target: Target, fields: Fields, sent: Sent) -> Fields | None:
+    """The call once more, to go on from what was sent, with the caller's limit lowered by it; None where the target cannot."""
+    continued = target.adapter.continuation(call.endpoint, fields, sent.text)
+    if continued is None:
+        return None
+    for name in ("max_completion_tokens", "max_tokens"):
+        if name in continued:
+            limit = msgspec.json.decode(continued[name])
+            if isinstance(limit, int):
+                continued[name] = msgspec.Raw(msgspec.json.encode(max(1, limit - sent.tokens)))
+    return continued

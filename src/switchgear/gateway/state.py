@@ -1,0 +1,82 @@
+"""What a data plane knows of its targets while it runs. It outlives a snapshot: a reload forgets no open breaker."""
+
+from switchgear.core.snapshot import Backend, Hedge, Model
+from switchgear.gateway.breaker import CircuitBreaker
+from switchgear.gateway.budget import RatioBudget
+from switchgear.gateway.latency import Latency
+
+
+class BackendState:
+    """Live state of one backend."""
+
+    __slots__ = ("in_flight",)
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+
+
+class TargetState:
+    """Live state of one target."""
+
+    __slots__ = ("breaker", "in_flight", "last_error", "latency", "rest_until_s")
+
+    def __init__(self, backend: Backend) -> None:
+        self.breaker = CircuitBreaker(backend.breaker)
+        self.in_flight = 0
+        self.latency = Latency()
+        self.rest_until_s = 0.0
+        """Until then it asked to be left alone (429 with Retry-After); event loop's time."""
+        self.last_error = ""
+
+
+class ModelState:
+    """The budgets of one model."""
+
+    __slots__ = ("hedges", "retries")
+
+    def __init__(self, model: Model) -> None:
+        retry = model.retry
+        self.retries = RatioBudget(retry.budget_ratio, retry.budget_floor, retry.window_s)
+        hedge = model.hedge or Hedge(after_s=1.0)
+        self.hedges = RatioBudget(hedge.max_ratio, 1, retry.window_s)
+
+
+class LiveState:
+    """All of it, by name."""
+
+    def __init__(self) -> None:
+        self.backends: dict[str, BackendState] = {}
+        self.targets: dict[tuple[str, str], TargetState] = {}
+        self.models: dict[str, ModelState] = {}
+
+    def backend(self, name: str) -> BackendState:
+        return self.backends.setdefault(name, BackendState())
+
+    def target(self, backend_name: str, model: str, backend: Backend) -> TargetState:
+        """The state of a target; a breaker whose settings changed starts anew."""
+        state = self.targets.get((backend_name, model))
+        if state is None:
+            state = self.targets[(backend_name, model)] = TargetState(backend)
+        elif state.breaker.settings != backend.breaker:
+            state.breaker = CircuitBreaker(backend.breaker)
+        return state
+
+    def model(self, name: str, model: Model) -> ModelState:
+        """The budgets of a model; new settings bring new budgets."""
+        state = self.models.get(name)
+        fresh = ModelState(model)
+        if (
+            state is None
+            or (state.retries.ratio, state.retries.floor, state.retries.window_s)
+            != (fresh.retries.ratio, fresh.retries.floor, fresh.retries.window_s)
+            or state.hedges.ratio != fresh.hedges.ratio
+        ):
+            state = self.models[name] = fresh
+        return state
+
+    def forget_all_but(self, targets: set[tuple[str, str]], models: set[str]) -> None:
+        """Drop what the present snapshot does not name."""
+        for target in self.targets.keys() - targets:
+            del self.targets[target]
+        for model in self.models.keys() - models:
+            del self.models[model]
