@@ -1,6 +1,7 @@
 """One try at one target: ask it, follow its answer, judge how it ended."""
 
 import math
+from time import monotonic
 
 from switchgear.backends.errors import BackendError
 from switchgear.backends.model import Answer, Fields, Usage
@@ -29,16 +30,14 @@ class Try:
         self.receiver: StreamReceiver | WholeReceiver | None = None
         self._connection: ClientConnection | None = None
         self._probe = False
-        self.record = Attempt(
-            target.backend_name, target.model, kind, call.desk.loop.time() - call.started_s, waited_s=waited_s
-        )
+        self.record = Attempt(target.backend_name, target.model, kind, monotonic() - call.started_s, waited_s=waited_s)
         call.attempts.append(self.record)
 
     async def run(self, receiver: StreamReceiver | WholeReceiver) -> None:
         """Ask the target and push its answer into `receiver`. Raises AttemptFailed; when cancelled, the exchange is closed at once."""
         target, record, loop = self.target, self.record, self.call.desk.loop
         state, backend_state = target.state, target.backend_state
-        began_s = loop.time()
+        began_s = monotonic()
         self.receiver = receiver
         self._probe = state.breaker.began(began_s)
         state.in_flight += 1
@@ -53,7 +52,7 @@ class Try:
             raise (error if isinstance(error, AttemptFailed) else AttemptFailed(failure)) from error
         except BaseException:  # cancelled: the caller is gone, or a hedge lost
             self._close()
-            record.duration_s = loop.time() - began_s
+            record.duration_s = monotonic() - began_s
             record.outcome = AttemptOutcome.CANCELLED if self.call.winner in (None, self) else AttemptOutcome.LOST
             self._bill_partly(receiver)
             state.breaker.abandoned(probe=self._probe)
@@ -61,7 +60,7 @@ class Try:
         finally:
             state.in_flight -= 1
             backend_state.in_flight -= 1
-        now_s = loop.time()
+        now_s = monotonic()
         record.duration_s = duration_s = now_s - began_s
         record.outcome = AttemptOutcome.OK
         if receiver.first_s:
@@ -82,12 +81,12 @@ class Try:
         streamed = receiver.streamed
         loop = call.desk.loop
         for left in range(_STALE, -1, -1):
-            now_s = loop.time()
+            now_s = monotonic()
             connection = target.pool.try_acquire()
             if connection is None:
                 connect_s = min(timeouts.connect_s, call.deadline_s - now_s)
                 connection = await target.pool.acquire(max(0.001, connect_s))
-                now_s = loop.time()
+                now_s = monotonic()
             self._connection = connection
             receiver.attach(self, connection, loop)
             connection.send(
@@ -123,13 +122,13 @@ class Try:
 
     def _failure(self, error: SwitchgearError) -> Failure:
         failure = failure_of(error)
-        if failure.code == "upstream_timeout" and self.call.desk.loop.time() >= self.call.deadline_s - 0.002:
+        if failure.code == "upstream_timeout" and monotonic() >= self.call.deadline_s - 0.002:
             return failure._replace(code="deadline_exceeded", next=Next.NOWHERE)
         return failure
 
     def _failed(self, failure: Failure) -> None:
         record, state, call = self.record, self.target.state, self.call
-        now_s = call.desk.loop.time()
+        now_s = monotonic()
         record.duration_s = now_s - call.started_s - record.started_s
         record.error = failure.reason
         record.status = record.status or failure.status

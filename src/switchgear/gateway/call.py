@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from switchgear.core.record import VERSION, Attempt, AttemptOutcome, Outcome, Record, RuledOut
@@ -90,7 +91,7 @@ class Call:
         self.id = call_id
         self.endpoint = endpoint
         self.started_s = exchange.received_s
-        self.at_s = desk.now_s() - (desk.loop.time() - exchange.received_s)
+        self.at_s = desk.now_s() - (monotonic() - exchange.received_s)
         self.request_bytes = len(exchange.body)
         self.key: Key | None = None
         self.head: CallHead | None = None
@@ -139,7 +140,7 @@ class Call:
     def commit(self, attempt: "Try", headers: dict[bytes, bytes]) -> None:
         """The commit point of a streamed answer: its head goes out with the first bytes."""
         self.committed = True
-        self.ttft_s = self.desk.loop.time() - self.started_s
+        self.ttft_s = monotonic() - self.started_s
         self.exchange.start(200, self.answer_head(attempt.target, headers, EVENT_STREAM))
 
     def write(self, data: bytes) -> None:
@@ -153,7 +154,7 @@ class Call:
         target = self.answered
         assert target is not None  # noqa: S101  claimed before
         self.committed = True
-        self.ttft_s = self.desk.loop.time() - self.started_s
+        self.ttft_s = monotonic() - self.started_s
         self.answer_bytes = len(body)
         head = self.answer_head(target, headers, JSON)
         exchange = self.exchange
@@ -241,7 +242,7 @@ class Call:
         record.error = code
         record.finish_reason = self.finish_reason
         record.ttft_s = self.ttft_s
-        record.duration_s = self.desk.loop.time() - self.started_s
+        record.duration_s = monotonic() - self.started_s
         record.request_bytes = self.request_bytes
         record.answer_bytes = self.answer_bytes
         _add_up(record, self.tokens_moved)

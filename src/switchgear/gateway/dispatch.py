@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+from time import monotonic
 
 from switchgear.backends.model import Fields
 from switchgear.core.record import AttemptKind, AttemptOutcome
@@ -141,7 +142,7 @@ class Dispatcher:
         loop = call.desk.loop
         chain = Chain(call, route, self._random)
         target, kind, waited_s = chain.first(), AttemptKind.FIRST, 0.0
-        rest_s = target.state.rest_until_s - loop.time()
+        rest_s = target.state.rest_until_s - monotonic()
         if rest_s > 0:
             await self._rest(call, rest_s)
         while True:
@@ -153,7 +154,7 @@ class Dispatcher:
                     await attempt.run(self._receiver(call, target))
                     call.claim(attempt)
             except AttemptFailed as error:
-                now_s = loop.time()
+                now_s = monotonic()
                 chain.failed(target, error.failure, now_s)
                 if call.committed:
                     await self._rescue(call, route, chain, error.failure)
@@ -171,7 +172,7 @@ class Dispatcher:
 
     async def _rest(self, call: Call, rest_s: float) -> None:
         """Every candidate asked to be left alone for a while; the first of them is waited for, if the deadline allows."""
-        if call.desk.loop.time() + rest_s < call.deadline_s:
+        if monotonic() + rest_s < call.deadline_s:
             await asyncio.sleep(rest_s)
 
     def _fields(self, call: Call, target: Target) -> Fields:
@@ -215,7 +216,7 @@ class Dispatcher:
         failure: AttemptFailed | None = None
         try:
             await asyncio.wait(running, timeout=self._hedge_after_s(route, first.target))
-            if not primary.done() and call.winner is None and (other := chain.hedge(call.desk.loop.time())) is not None:
+            if not primary.done() and call.winner is None and (other := chain.hedge(monotonic())) is not None:
                 second = Try(call, other, AttemptKind.HEDGE, dict(self._fields(call, other)))
                 running[self._tasks.start(second.run(self._receiver(call, other)))] = second
             while running:
@@ -227,7 +228,7 @@ class Dispatcher:
                         return attempt
                     if isinstance(error, AttemptFailed):
                         if attempt is not first:
-                            chain.failed(attempt.target, error.failure, call.desk.loop.time())
+                            chain.failed(attempt.target, error.failure, monotonic())
                         if failure is None or attempt is first or call.winner is attempt:
                             failure = error
                         if call.winner is attempt:
@@ -266,9 +267,9 @@ class Dispatcher:
             return
         sent = Sent(reader)
         loop = call.desk.loop
-        for target in chain.rescuers(loop.time()):
+        for target in chain.rescuers(monotonic()):
             for overlap in (True, False):
-                if len(call.attempts) >= route.config.retry.attempts + 1 or loop.time() >= call.deadline_s:
+                if len(call.attempts) >= route.config.retry.attempts + 1 or monotonic() >= call.deadline_s:
                     break
                 moved = sent.tokens
                 attempt = await self._carry_on(call, route, target, sent, overlap=overlap)
@@ -288,7 +289,7 @@ class Dispatcher:
         fields: Fields | None = self._fields(call, target)
         if not overlap:
             fields = continuation_fields(call, target, fields or {}, sent)
-        if fields is None or not route.state.retries.take(call.desk.loop.time()):
+        if fields is None or not route.state.retries.take(monotonic()):
             return None
         kind = AttemptKind.RESCUE if overlap else AttemptKind.CONTINUE
         attempt = Try(call, target, kind, fields)

@@ -1,6 +1,7 @@
 """What happens to an answer while it arrives: kept until whole, or passed on event by event."""
 
 import asyncio
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from switchgear.backends.errors import BackendError, Malformed
@@ -80,7 +81,7 @@ class WholeReceiver(_Receiver):
     def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
         self.status = status
         self.headers = headers
-        self.first_s = self._loop.time()
+        self.first_s = monotonic()
 
     def on_data(self, data: bytes) -> None:
         self._keep(data)
@@ -176,7 +177,7 @@ class StreamReceiver(_Receiver):
     def _begin(self) -> bool:
         """The first token is here: the commit point, unless another attempt has come first."""
         if not self.first_s:
-            self.first_s = self._loop.time()
+            self.first_s = monotonic()
             self._connection.begun()
         call = self.call
         if not call.claim(self.attempt):
@@ -240,5 +241,5 @@ class HeldReceiver(StreamReceiver):
     def _pass(self, out: list[bytes], *, tokens: bool) -> None:
         self._preamble += out
         if tokens and not self.first_s:
-            self.first_s = self._loop.time()
+            self.first_s = monotonic()
             self._connection.begun()

@@ -5,6 +5,8 @@ candidate that can continue an assistant turn is asked to go on from that text. 
 `model` field of each chunk names the model that it came from.
 """
 
+from time import monotonic
+
 import msgspec
 
 from switchgear.backends.errors import BackendError
@@ -78,7 +80,7 @@ class RescueReceiver(StreamReceiver):
 
     def _opened(self) -> None:
         if not self.first_s:
-            self.first_s = self._loop.time()
+            self.first_s = monotonic()
             self._connection.begun()
 
     def _join(self, data: bytes, text: str, out: list[bytes]) -> None:
