@@ -47,14 +47,17 @@ class Driver:
         self._live: dict[int, tuple[Progress, int]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def submit(self, prompt_tokens: int, output_tokens: list[int]) -> Progress:
-        """Start one sequence for each of `output_tokens`. Raises ApiError where the engine refuses (429); then none is started."""
+    def submit(self, sequences: list[tuple[int, int]]) -> Progress:
+        """Start one sequence for each pair of prompt and output tokens.
+
+        Raises ApiError where the engine refuses one (429); then none is started.
+        """
         started_s = self._clock.monotonic_s()
         now_s = self._virtual_s(started_s)
-        progress = Progress([next(self._keys) for _ in output_tokens], started_s)
+        progress = Progress([next(self._keys) for _ in sequences], started_s)
         try:
-            for key, tokens in zip(progress.keys, output_tokens, strict=True):
-                self.engine.submit(key, prompt_tokens, tokens, now_s)
+            for key, (prompt_tokens, output_tokens) in zip(progress.keys, sequences, strict=True):
+                self.engine.submit(key, prompt_tokens, output_tokens, now_s)
         except BaseException:
             self.cancel(progress)
             raise

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from switchgear.emulator.answer import Answer
 from switchgear.emulator.errors import ApiError
 from switchgear.emulator.requests import EmbeddingBody, Prompt
 from switchgear.emulator.shapes import encode
@@ -18,20 +19,27 @@ def check(body: EmbeddingBody, dimensions: int) -> int:
     return wanted
 
 
-def embedding_body(body: EmbeddingBody, model: str, inputs: list[Prompt], dimensions: int, report_usage: bool) -> bytes:
-    """The whole body."""
-    data: list[dict[str, Any]] = []
-    for index, one in enumerate(inputs):
-        vector = embed(model, one.text, dimensions)
-        data.append(
-            {
-                "object": "embedding",
-                "index": index,
-                "embedding": as_base64(vector) if body.encoding_format == "base64" else vector,
-            }
-        )
-    answer: dict[str, Any] = {"object": "list", "data": data, "model": model}
-    if report_usage:
-        tokens = sum(one.tokens for one in inputs)
-        answer["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return encode(answer)
+class EmbeddingWriter:
+    """A `WholeWriter`: embeddings are not streamed."""
+
+    def __init__(
+        self, answer: Answer, body: EmbeddingBody, inputs: list[Prompt], dimensions: int, *, report_usage: bool = True
+    ) -> None:
+        self.answer = answer
+        self._inputs = inputs
+        self._dimensions = dimensions
+        self._base64 = body.encoding_format == "base64"
+        self._report_usage = report_usage
+
+    def whole(self) -> bytes:
+        data: list[dict[str, Any]] = []
+        for index, one in enumerate(self._inputs):
+            vector = embed(self.answer.model, one.text, self._dimensions)
+            data.append(
+                {"object": "embedding", "index": index, "embedding": as_base64(vector) if self._base64 else vector}
+            )
+        body: dict[str, Any] = {"object": "list", "data": data, "model": self.answer.model}
+        if self._report_usage:
+            tokens = self.answer.prompt_tokens
+            body["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
+        return encode(body)

@@ -12,14 +12,18 @@ FINGERPRINT = "fp_switchgear_emulator"
 DONE = sse.encode(b"[DONE]")
 
 
-class Writer(Protocol):
-    """Writes one answer, whole or as events. Events are asked for in order: `opening`, pieces and `ended`, `closing`, `last`."""
+class WholeWriter(Protocol):
+    """Writes one answer as one body."""
 
     answer: Answer
 
     def whole(self) -> bytes:
         """The body of the answer that is not streamed."""
         ...
+
+
+class Writer(WholeWriter, Protocol):
+    """Writes one answer as events too. They are asked for in order: `opening`, pieces and `ended`, `closing`, `last`."""
 
     def opening(self) -> bytes:
         """Events before the first token."""

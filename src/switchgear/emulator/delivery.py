@@ -1,0 +1,203 @@
+"""Sends one answer as its tokens come due, whole or streamed, well or as its faults have it."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+
+from switchgear.core.clock import Clock
+from switchgear.emulator.behaviour import Behaviour, Breakage
+from switchgear.emulator.calls import Call, Calls
+from switchgear.emulator.driver import Progress
+from switchgear.emulator.shapes import WholeWriter, Writer
+from switchgear.wire.exchange import JSON, Exchange
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+"""SO_LINGER, on, 0 seconds: closing sends RST (socket(7))."""
+
+
+class _Gate:
+    """Lets a stream wait for a slow reader. Implements `switchgear.wire.model.Flow`."""
+
+    def __init__(self) -> None:
+        self._open = asyncio.Event()
+        self._open.set()
+
+    def pause(self) -> None:
+        self._open.clear()
+
+    def resume(self) -> None:
+        self._open.set()
+
+    async def passed(self) -> None:
+        await self._open.wait()
+
+
+class Delivery:
+    """One answer on its way."""
+
+    def __init__(self, exchange: Exchange, behaviour: Behaviour, call: Call, calls: Calls, clock: Clock) -> None:
+        self._exchange = exchange
+        self._behaviour = behaviour
+        self._call = call
+        self._calls = calls
+        self._clock = clock
+        self._total = 0
+        """Tokens of the whole answer."""
+
+    async def whole(self, progress: Progress, writer: WholeWriter) -> None:
+        """Wait for the last token and send one body."""
+        while not all(progress.ended):
+            await progress.news()
+        await self._sleep_until(self._due_s(progress, max(progress.ended_s)))
+        self._call.first_token_s = self._clock.monotonic_s()
+        breakage = self._behaviour.breakage
+        body = writer.whole()
+        if self._behaviour.malformed_body or (breakage and breakage.kind in ("end_early", "malformed_event")):
+            self._reply_malformed(body)
+        elif breakage is not None:
+            await self._break_body(body, breakage)
+        else:
+            self._call.sent_tokens = writer.answer.completion_tokens
+            self._exchange.reply(200, body)
+            self._end("finished")
+
+    async def stream(self, progress: Progress, writer: Writer) -> None:
+        """Send each token as an event when it is due."""
+        if self._behaviour.malformed_body:
+            self._reply_malformed(writer.whole())
+            return
+        self._total = writer.answer.completion_tokens
+        gate = _Gate()
+        self._exchange.flow = gate
+        self._exchange.start(200)
+        sent = [0] * len(progress.ended)
+        open_choices = set(range(len(sent)))
+        begun = False
+        while open_choices:
+            events, next_s, broken = self._due_events(progress, writer, sent, open_choices)
+            if (events or broken) and not begun:
+                begun = True
+                self._call.first_token_s = self._clock.monotonic_s()
+                events.insert(0, writer.opening())
+            if joined := b"".join(events):
+                self._exchange.write(joined)
+            if broken is not None:
+                await self._break_stream(broken)
+                return
+            await gate.passed()
+            if open_choices:
+                await self._wait(progress, next_s)
+        last = writer.last() if self._behaviour.done else b""
+        self._exchange.finish(writer.closing() + last)
+        self._end("finished" if last else "broken")
+
+    def _due_events(
+        self, progress: Progress, writer: Writer, sent: list[int], open_choices: set[int]
+    ) -> tuple[list[bytes], float | None, Breakage | None]:
+        """The events that are due now, when the next one is (None: not known yet), and the breakage that has come due."""
+        now_s = self._clock.monotonic_s()
+        breakage = self._behaviour.breakage
+        events: list[bytes] = []
+        next_s: float | None = None
+        for choice in sorted(open_choices):
+            times_s = progress.times_s[choice]
+            while sent[choice] < len(times_s):
+                due_s = self._due_s(progress, times_s[sent[choice]])
+                if due_s > now_s:
+                    next_s = due_s if next_s is None else min(next_s, due_s)
+                    break
+                if self._breaks_here(breakage):
+                    return events, None, breakage
+                events.append(self._piece(writer.piece(choice, sent[choice]), breakage))
+                sent[choice] += 1
+                self._call.sent_tokens += 1
+            else:
+                if progress.ended[choice]:
+                    due_s = self._due_s(progress, progress.ended_s[choice])
+                    if due_s > now_s:
+                        next_s = due_s if next_s is None else min(next_s, due_s)
+                        continue
+                    if self._breaks_here(breakage) and len(open_choices) == 1:
+                        return events, None, breakage
+                    open_choices.discard(choice)
+                    events.append(writer.ended(choice))
+        return events, next_s, None
+
+    def _breaks_here(self, breakage: Breakage | None) -> bool:
+        """Whether the answer breaks before its next token; a break beyond its end comes before its finish reason."""
+        if breakage is None or breakage.kind == "malformed_event":
+            return False
+        return self._call.sent_tokens >= min(breakage.after_tokens, self._total)
+
+    def _piece(self, event: bytes, breakage: Breakage | None) -> bytes:
+        if breakage is None or breakage.kind != "malformed_event":
+            return event
+        if self._call.sent_tokens == min(breakage.after_tokens, self._total - 1):
+            return event[: len(event) * 2 // 3].rstrip(b"\n") + b"\n\n"
+        return event
+
+    async def _break_stream(self, breakage: Breakage) -> None:
+        match breakage.kind:
+            case "end_early":
+                self._exchange.finish()
+                self._end("broken")
+            case "cut":
+                self._cut()
+            case _:
+                await asyncio.get_running_loop().create_future()  # until the caller hangs up
+
+    async def _break_body(self, body: bytes, breakage: Breakage) -> None:
+        """Send half of a body whose length is announced in full, then stall or close."""
+        connection = self._exchange.connection
+        if connection is not None:
+            head = b"HTTP/1.1 200 OK\r\n%bcontent-length: %d\r\n\r\n" % (JSON, len(body))
+            connection.write(head + body[: len(body) // 2])
+        if breakage.kind == "cut":
+            self._cut()
+        else:
+            await asyncio.get_running_loop().create_future()  # until the caller hangs up
+
+    def _cut(self) -> None:
+        """Close the connection after what is written, without an end of the answer."""
+        self._end("broken")
+        self._exchange.on_gone = None
+        if self._exchange.connection is not None:
+            self._exchange.connection.close()
+
+    def _reply_malformed(self, body: bytes) -> None:
+        self._exchange.reply(200, body[: len(body) * 2 // 3])
+        self._end("broken")
+
+    def _due_s(self, progress: Progress, token_s: float) -> float:
+        """When a token is sent that the engine made at `token_s`."""
+        behaviour = self._behaviour
+        return progress.started_s + behaviour.delay_s + behaviour.multiplier * (token_s - progress.started_s)
+
+    async def _wait(self, progress: Progress, next_s: float | None) -> None:
+        """Until there is news of the engine or `next_s` has come."""
+        wait_s = None if next_s is None else max(0.0, next_s - self._clock.monotonic_s())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await progress.news()
+
+    async def _sleep_until(self, at_s: float) -> None:
+        wait_s = at_s - self._clock.monotonic_s()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+
+    def _end(self, outcome: str) -> None:
+        self._calls.end(self._call, outcome, self._clock.monotonic_s())
+
+
+def reset(exchange: Exchange) -> None:
+    """Reset the connection: the caller sees ECONNRESET, not an orderly end."""
+    connection = exchange.connection
+    if connection is None:
+        return
+    transport = connection._transport  # wire has no public way to send RST, and only an emulator wants one
+    sock = transport.get_extra_info("socket") if transport is not None else None
+    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    exchange.on_gone = None
+    exchange.abort()
