@@ -161,9 +161,10 @@ class Delivery:
     def _cut(self) -> None:
         """Close the connection after what is written, without an end of the answer."""
         self._end("broken")
-        self._exchange.on_gone = None
-        if self._exchange.connection is not None:
-            self._exchange.connection.close()
+        connection = self._exchange.connection
+        if connection is not None:
+            self._exchange.keep_alive = False
+            connection.finished(self._exchange)
 
     def _reply_malformed(self, body: bytes) -> None:
         self._exchange.reply(200, body[: len(body) * 2 // 3])

@@ -86,7 +86,7 @@ class _Maker:
         for keyword in ("anyOf", "oneOf"):
             if keyword in schema:
                 rest = {key: value for key, value in schema.items() if key != keyword}
-                return self.make(self._combine(rest, self._simplest(schema[keyword])), depth + 1)
+                return self.make(self._combine(rest, self._simplest(schema[keyword], depth)), depth + 1)
         return self._typed(schema, depth)
 
     def _typed(self, schema: Mapping[str, Any], depth: int) -> Any:
@@ -167,13 +167,15 @@ class _Maker:
         value = (first + self._draws.below(last - first + 1)) * step
         return int(value) if whole else value
 
-    def _simplest(self, schemas: list[Schema]) -> Schema:
-        """The alternative that asks for least: with a type other than null, and with no reference if there is one."""
+    def _simplest(self, schemas: list[Schema], depth: int) -> Schema:
+        """The alternative that asks for least: a type before a reference before null, but null before a reference deep down."""
 
         def weight(one: Schema) -> int:
             if isinstance(one, bool):
-                return 3 if one else 9
-            return 2 * (one.get("type") == "null") + ("$ref" in one)
+                return 4 if one else 9
+            if "$ref" in one:
+                return 1 if depth < _DEEPEST // 4 else 3
+            return 2 if one.get("type") == "null" else 0
 
         return min(schemas, key=weight)
 
