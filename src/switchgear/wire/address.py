@@ -34,7 +34,7 @@ def parse_address(text: str) -> Address:
             raise AddressError(f"address {text!r} names no path; write unix:/path/to/socket")
         return Address(path=path)
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not colon or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65535:
         raise AddressError(f"address {text!r} is not host:port or unix:/path; for example 127.0.0.1:8080")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
@@ -46,8 +46,9 @@ def parse_address(text: str) -> Address:
 def bind(address: Address, *, reuse_port: bool = False, backlog: int = 2048) -> socket.socket:
     """A listening, non-blocking socket.
 
-    `reuse_port` lets several sockets share a TCP port, among which the kernel spreads new connections (SO_REUSEPORT, Linux 3.9).
-    A unix socket left behind by a process that is gone is replaced; one that still answers is not. Raises AddressError.
+    `reuse_port` lets several sockets share a TCP port, among which the kernel spreads new connections (SO_REUSEPORT,
+    Linux 3.9). A unix socket left behind by a process that is gone is replaced; one that still answers is not. Raises
+    AddressError.
     """
     if address.path:
         return _bind_unix(address, backlog)
@@ -57,6 +58,8 @@ def bind(address: Address, *, reuse_port: bool = False, backlog: int = 2048) -> 
         )[0]
     except OSError as error:
         raise AddressError(f"cannot resolve {address.host!r}: {error.strerror or error}") from error
+    except UnicodeError as error:  # a label too long for IDNA
+        raise AddressError(f"cannot resolve {address.host!r}: {error}") from error
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,5 +1,6 @@
 """One request that came in and the answer that goes out."""
 
+import enum
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -7,13 +8,15 @@ from typing import TYPE_CHECKING
 from switchgear.wire.model import Flow
 
 if TYPE_CHECKING:
-    from switchgear.wire.server import ServerConnection
+    from switchgear.wire.server_connection import ServerConnection
 
 JSON = b"content-type: application/json\r\n"
 EVENT_STREAM = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
 _STATUS_LINES = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode("ascii")) for status in HTTPStatus
 }
+_BODILESS = frozenset((HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED))
+"""Statuses whose answer ends with its head (RFC 9112, 6.3)."""
 _FORBIDDEN_IN_HEADER = frozenset("\r\n\0")
 
 
@@ -28,18 +31,31 @@ def status_line(status: int) -> bytes:
     return _STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown\r\n" % status
 
 
+class _Framing(enum.Enum):
+    """How an answer of unknown length is sent: in chunks, up to the end of the connection, or (to HEAD) not at all."""
+
+    CHUNKED = enum.auto()
+    RAW = enum.auto()
+    MUTE = enum.auto()
+
+
+_CHUNKED = _Framing.CHUNKED
+
+
 class Exchange:
     """A whole request, and the means to answer it: either `reply` once, or `start`, any number of `write`, and `finish`.
 
-    `headers` have lower-case names; a repeated header is joined by a comma. `head` arguments are header lines, each ended by CRLF,
-    as `header` makes them. After the answer is finished, or the caller is gone, every further call does nothing.
+    `headers` have lower-case names; a repeated header is joined by a comma. `head` arguments are header lines, each
+    ended by CRLF, as `header` makes them. After the answer is finished, or the caller is gone, every further call does
+    nothing.
 
-    Set `on_gone` to hear that the caller hung up before its answer was finished, and `flow` to be stalled while it does not read.
+    Set `on_gone` to hear that the caller hung up before its answer was finished, and `flow` to be stalled while it does
+    not read.
     """
 
     __slots__ = (
+        "_framing",
         "_pending",
-        "_raw",
         "body",
         "connection",
         "context",
@@ -81,7 +97,7 @@ class Exchange:
         self.on_gone: Callable[[], None] | None = None
         self.flow: Flow | None = None
         self._pending: bytes | None = None
-        self._raw = False
+        self._framing = _CHUNKED
 
     @property
     def open(self) -> bool:
@@ -94,18 +110,30 @@ class Exchange:
         return self.connection is not None and self.connection.stalled
 
     def reply(self, status: int, body: bytes, head: bytes = JSON) -> None:
-        """Answer in one go."""
+        """Answer in one go.
+
+        After a `start` of which nothing is sent yet this answer takes its place; after more the connection is cut.
+        """
         connection = self.connection
         if connection is None:
             return
+        if self.status and self._pending is None:
+            self.abort()
+            return
         self.status = status
-        connection.write(
-            b"%b%b%b%bcontent-length: %d\r\n\r\n%b"
-            % (status_line(status), connection.server.date_line, self._connection_line(), head, len(body), body)
-            if self.method != b"HEAD"
-            else b"%b%b%b%bcontent-length: %d\r\n\r\n"
-            % (status_line(status), connection.server.date_line, self._connection_line(), head, len(body))
-        )
+        server = connection.server
+        if server.draining:
+            self.keep_alive = False
+        if self.method == b"HEAD" or status in _BODILESS:
+            length = b"" if status in _BODILESS else b"content-length: %d\r\n" % len(body)
+            connection.write(
+                b"%b%b%b%b%b\r\n" % (status_line(status), server.date_line, self._connection_line(), head, length)
+            )
+        else:
+            connection.write(
+                b"%b%b%b%bcontent-length: %d\r\n\r\n%b"
+                % (status_line(status), server.date_line, self._connection_line(), head, len(body), body)
+            )
         connection.finished(self)
 
     def start(self, status: int, head: bytes = EVENT_STREAM) -> None:
@@ -114,38 +142,44 @@ class Exchange:
         if connection is None:
             return
         self.status = status
-        if self.http_1_0:  # no chunked framing before 1.1: the end of the connection ends the answer
+        server = connection.server
+        if server.draining:
             self.keep_alive = False
-            self._raw = True
-            framing = b""
+        framing = b""
+        if self.method == b"HEAD" or status in _BODILESS:
+            self._framing = _Framing.MUTE
+        elif self.http_1_0:  # no chunked framing before 1.1: the end of the connection ends the answer
+            self.keep_alive = False
+            self._framing = _Framing.RAW
         else:
             framing = b"transfer-encoding: chunked\r\n"
         self._pending = b"%b%b%b%b%b\r\n" % (
             status_line(status),
-            connection.server.date_line,
+            server.date_line,
             self._connection_line(),
             head,
             framing,
         )
 
     def write(self, data: bytes) -> None:
-        """Send `data`, which must not be empty, as one chunk."""
+        """Send `data` as one chunk."""
         connection = self.connection
         if connection is None:
             return
-        framed = data if self._raw else b"%x\r\n%b\r\n" % (len(data), data)
+        framed = b"%x\r\n%b\r\n" % (len(data), data) if self._framing is _CHUNKED and data else self._unchunked(data)
         if self._pending is not None:
             framed = self._pending + framed
             self._pending = None
-        connection.write(framed)
+        if framed:
+            connection.write(framed)
 
     def finish(self, data: bytes = b"") -> None:
         """Send the last of the answer and end it."""
         connection = self.connection
         if connection is None:
             return
-        if self._raw:
-            framed = data
+        if self._framing is not _CHUNKED:
+            framed = self._unchunked(data)
         elif data:
             framed = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data)
         else:
@@ -158,9 +192,13 @@ class Exchange:
         connection.finished(self)
 
     def abort(self) -> None:
-        """End the connection without an end of the answer, so that the caller cannot take it for whole."""
+        """End the connection without an end of the answer, so that the caller cannot take it for whole. `on_gone` is not called."""
         if self.connection is not None:
+            self.on_gone = None
             self.connection.abort()
+
+    def _unchunked(self, data: bytes) -> bytes:
+        return data if self._framing is _Framing.RAW else b""
 
     def _connection_line(self) -> bytes:
         if not self.keep_alive:

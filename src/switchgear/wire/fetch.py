@@ -38,7 +38,7 @@ class _Collector:
         self._size += len(data)
         if self._size > self._limit:
             self.on_fault(AnswerTooLarge(f"the answer is larger than {self._limit} bytes"))
-        else:
+        elif not self.done.done():
             self._parts.append(data)
 
     def on_end(self) -> None:
@@ -64,22 +64,24 @@ async def fetch(
 ) -> Response:
     """Send one request and wait for its whole answer, whatever its status.
 
-    A pooled connection that turns out to be stale is replaced once, unseen. Raises an `ExchangeError`. When cancelled, or when the answer is
-    larger than `max_bytes`, the connection is closed at once.
+    A pooled connection that turns out to be stale is replaced once, unseen. Raises an `ExchangeError`. When cancelled,
+    or when the answer is larger than `max_bytes`, the connection is closed at once.
     """
     loop = asyncio.get_running_loop()
     origin = pool.origin
+    headers = origin.proxy_headers + headers
     request = request_head(method, origin.prefix + path, origin.authority, headers, body) + (body or b"")
     deadline = loop.time() + total_s
     while True:
-        connection = await pool.acquire(connect_s)
+        connection = await pool.acquire(min(connect_s, max(deadline - loop.time(), 0.0)))
         done: asyncio.Future[Response] = loop.create_future()
-        connection.send(request, _Collector(done, max_bytes), first_s=total_s, idle_s=total_s, deadline=deadline)
+        collector = _Collector(done, max_bytes)
+        connection.send(request, collector, first_s=total_s, idle_s=total_s, deadline=deadline)
         try:
             return await done
         except ResetError as error:
             if not error.reused:
                 raise
         except BaseException:
-            connection.cancel()
+            connection.cancel(collector)
             raise

@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import ipaddress
+import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from switchgear.wire.errors import AddressError, ConnectError
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: |\r|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,13 @@ class Origin:
         """What stands before the path in a request line: a plain-HTTP proxy wants the absolute form (RFC 9112, 3.2.2)."""
         return f"http://{self.authority}" if self.proxy is not None and self.tls is None else ""
 
+    @property
+    def proxy_headers(self) -> bytes:
+        """Header lines that every request needs on its way through a plain-HTTP proxy: its credentials (RFC 9110, 11.7.2)."""
+        if self.proxy is None or self.tls is not None or not self.proxy.authorization:
+            return b""
+        return f"proxy-authorization: {self.proxy.authorization}\r\n".encode("latin-1")
+
 
 def parse_url(url: str) -> SplitResult:
     """An absolute http or https URL without query. Raises AddressError that names what is wrong."""
@@ -56,7 +66,7 @@ def parse_url(url: str) -> SplitResult:
         raise AddressError(f"{url!r} is not a URL: {error}") from error
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
         raise AddressError(f"{url!r} is not an http:// or https:// URL with a host")
-    if parts.query or parts.fragment or parts.username:
+    if parts.query or parts.fragment or "@" in parts.netloc:
         raise AddressError(f"{url!r} must have no query, fragment or credentials; put a key into api_key_env")
     if port == 0:
         raise AddressError(f"{url!r} names port 0")
@@ -70,7 +80,8 @@ def port_of(parts: SplitResult) -> int:
 def proxy_for(url: SplitResult, environment: Mapping[str, str]) -> Proxy | None:
     """The proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY (or their lower-case forms) name for `url`.
 
-    HTTP_PROXY in capitals is ignored where REQUEST_METHOD is set, since a CGI caller could set it (CVE-2016-5385). Raises AddressError.
+    HTTP_PROXY in capitals is ignored where REQUEST_METHOD is set, since a CGI caller could set it (CVE-2016-5385).
+    Raises AddressError.
     """
     host = (url.hostname or "").lower()
     if _bypassed(host, port_of(url), environment.get("no_proxy") or environment.get("NO_PROXY") or ""):
@@ -94,14 +105,40 @@ def proxy_for(url: SplitResult, environment: Mapping[str, str]) -> Proxy | None:
 
 
 def _bypassed(host: str, port: int, no_proxy: str) -> bool:
-    for entry in no_proxy.lower().split(","):
-        name, _, only_port = entry.strip().partition(":") if entry.count(":") == 1 else (entry.strip(), "", "")
+    """NO_PROXY holds names (with all names below them), addresses and networks, each with an optional port; `*` is every host."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        address = None
+    for entry in no_proxy.lower().replace(",", " ").split():
+        name, only_port = _split_port(entry)
         if only_port and only_port != str(port):
             continue
-        name = name.removeprefix("*").removeprefix(".") if name != "*" else name
-        if name == "*" or (name and (host == name or host.endswith("." + name))):
+        if name == "*":
+            return True
+        if address is not None:
+            if _holds(name, address):
+                return True
+            continue
+        name = name.removeprefix("*").removeprefix(".")
+        if name and (host == name or host.endswith("." + name)):
             return True
     return False
+
+
+def _split_port(entry: str) -> tuple[str, str]:
+    if entry.startswith("["):
+        name, _, port = entry[1:].partition("]")
+        return name, port.removeprefix(":")
+    name, _, port = entry.partition(":")
+    return (entry, "") if ":" in port else (name, port)
+
+
+def _holds(network: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    try:
+        return address in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False
 
 
 async def connect(origin: Origin, factory: Callable[[], asyncio.Protocol]) -> None:
@@ -120,8 +157,15 @@ async def connect(origin: Origin, factory: Callable[[], asyncio.Protocol]) -> No
         raise ConnectError(
             f"the certificate of {origin.authority} is not trusted: {error.verify_message}; name its authority with ca"
         ) from error
-    except OSError as error:  # ssl.SSLError and socket.gaierror are OSErrors
-        raise ConnectError(f"cannot connect to {origin.path or origin.authority}: {error.strerror or error}") from error
+    except (
+        OSError,
+        UnicodeError,
+    ) as error:  # ssl.SSLError and socket.gaierror are OSErrors; a name too long for IDNA is not
+        where = origin.path or origin.authority
+        if origin.proxy is not None:
+            where = f"{where} through the proxy {origin.proxy.host}:{origin.proxy.port}"
+        why = (error.strerror if isinstance(error, OSError) else None) or error
+        raise ConnectError(f"cannot connect to {where}: {why}") from error
 
 
 async def _connect_through_proxy(
@@ -138,7 +182,7 @@ async def _connect_through_proxy(
             head += f"proxy-authorization: {proxy.authorization}\r\n"
         transport.write(head.encode("latin-1") + b"\r\n")
         status = await tunnel.status
-        if status != 200:
+        if not 200 <= status < 300:
             raise ConnectError(f"the proxy {proxy.host}:{proxy.port} answered CONNECT {authority} with {status}")
         protocol = factory()
         secured = await loop.start_tls(transport, protocol, origin.tls, server_hostname=origin.host)
@@ -159,16 +203,16 @@ class _Tunnel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._head += data
-        if b"\r\n\r\n" not in self._head:
-            if len(self._head) > 16 * 1024:
+        head, end, rest = self._head.partition(b"\r\n\r\n")
+        if not end:
+            if len(head) > 16 * 1024:
                 self._fail("the proxy's answer to CONNECT is too long")
             return
-        words = self._head.split(b"\r\n", 1)[0].split(None, 2)
-        if len(words) >= 2 and words[0].startswith(b"HTTP/1.") and words[1].isdigit():
-            if not self.status.done():
-                self.status.set_result(int(words[1]))
-        else:
+        status = _STATUS_LINE.match(head)
+        if status is None or (rest and status[1].startswith(b"2")):
             self._fail("the proxy's answer to CONNECT is not HTTP/1.1")
+        elif not self.status.done():
+            self.status.set_result(int(status[1]))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail("the proxy closed the connection")

@@ -1,8 +1,9 @@
 """Server-sent events as the WHATWG HTML standard, section 9.2.6, has them parsed and interpreted.
 
-Two readers: `Splitter` cuts a byte stream at the ends of its events and leaves the bytes as they are, for relaying; `fields` interprets one
-event's bytes. Together they are the standard's parser: lines end with CR, LF or CRLF wherever the stream is cut, a line that begins with a colon
-is a comment, several data lines are joined by LF, one space after the colon is dropped, an event ends at an empty line.
+Two readers: `Splitter` cuts a byte stream at the ends of its events and leaves the bytes as they are, for relaying; `interpret` makes
+an event of one such piece. Together they are the standard's parser: lines end with CR, LF or CRLF wherever the stream is cut, a line
+that begins with a colon is a comment, several data lines are joined by LF, one space after the colon is dropped, an event ends at an
+empty line.
 """
 
 import re
@@ -26,50 +27,78 @@ class EventTooLarge(ValueError):
 
 
 class Splitter:
-    """Cuts a stream into whole events, byte for byte: the pieces joined, plus what `rest` still holds, are the stream."""
+    """Cuts a stream into whole events, byte for byte: the pieces joined, plus what `rest` still holds, are the stream.
 
-    __slots__ = ("_limit", "_rest", "_started")
+    Only a byte order mark at its very beginning is left out. An event is given as soon as its empty line is there: where the stream is cut
+    within the CRLF of that line, the LF comes first in the next piece, where it changes nothing.
+    """
+
+    __slots__ = ("_after_cr", "_limit", "_parts", "_size", "_started", "_tail")
 
     def __init__(self, limit: int = 16 * 1024 * 1024) -> None:
-        self._rest = b""
         self._limit = limit
         self._started = False
+        self._after_cr = False  # the last piece ended with a CR whose LF may be still to come
+        self._parts: list[
+            bytes
+        ] = []  # of an event that has not ended; joined when it has, so that no byte is copied with each read
+        self._tail = b""  # the last bytes of the parts: with what comes, an empty line may begin in them
+        self._size = 0
 
     @property
     def rest(self) -> bytes:
         """Bytes of an event that has not ended."""
-        return self._rest
+        return b"".join(self._parts)
 
     def feed(self, data: bytes) -> list[bytes]:
         """The events that ended with `data`, each with its blank line. Raises EventTooLarge."""
+        if not data:
+            return []
         if not self._started:
-            data = self._rest + data
-            self._rest = b""
+            data = self.rest + data
+            self._parts = [data]
             if len(data) < len(_BOM) and _BOM.startswith(data):
-                self._rest = data
                 return []
             self._started = True
+            self._parts = []
             data = data.removeprefix(_BOM)
-        if self._rest:
-            data = self._rest + data
-        events: list[bytes] = []
-        if b"\r" not in data:  # what every server of the field sends
+        if self._parts:
+            return self._go_on(data)
+        return self._split(data)
+
+    def _go_on(self, data: bytes) -> list[bytes]:
+        near = self._tail + data
+        self._parts.append(data)
+        if b"\n\n" in near or (b"\r" in near and _BLANK_LINE.search(near)):
+            data = self.rest
+            self._parts = []
+            return self._split(data)
+        self._keep(near, self._size + len(data))
+        return []
+
+    def _split(self, data: bytes) -> list[bytes]:
+        if b"\r" not in data and not self._after_cr:  # what every server of the field sends
             *events, rest = data.split(b"\n\n")
             if events:
                 events = [event + b"\n\n" for event in events]
         else:
+            events = []
             start = 0
-            end_of_data = len(data)
-            for match in _BLANK_LINE.finditer(data):
-                if match.end() == end_of_data and data.endswith(b"\r"):
-                    break  # the LF of a CRLF may be still to come
+            for match in _BLANK_LINE.finditer(data, int(self._after_cr and data.startswith(b"\n"))):
                 events.append(data[start : match.end()])
                 start = match.end()
             rest = data[start:]
-        if len(rest) > self._limit:
-            raise EventTooLarge(f"an event is larger than {self._limit} bytes")
-        self._rest = rest
+            self._after_cr = data.endswith(b"\r") if not rest else False
+        if rest:
+            self._parts = [rest]
+            self._keep(rest, len(rest))
         return events
+
+    def _keep(self, end: bytes, size: int) -> None:
+        if size > self._limit:
+            raise EventTooLarge(f"an event is larger than {self._limit} bytes")
+        self._tail = end[-3:]
+        self._size = size
 
 
 def data_of(event: bytes) -> bytes | None:
@@ -88,7 +117,7 @@ def data_of(event: bytes) -> bytes | None:
 
 
 def interpret(event: bytes) -> Event | None:
-    """One event as the standard dispatches it: None where its data is empty (a comment, a bare id, a retry)."""
+    """One event as the standard dispatches it: None where it has no data line (a comment, a bare id, a retry)."""
     kind = ""
     last_id: str | None = None
     for line in _LINE.split(event):
@@ -99,7 +128,7 @@ def interpret(event: bytes) -> Event | None:
         elif name == b"id" and b"\0" not in value:
             last_id = value.decode("utf-8", "replace")
     data = data_of(event)
-    if data is None or data == b"":
+    if data is None:
         return None
     return Event(kind or "message", data.decode("utf-8", "replace"), last_id)
 

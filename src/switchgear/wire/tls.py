@@ -17,10 +17,10 @@ def server_context(
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     try:
-        context.load_cert_chain(cert, key)
+        context.load_cert_chain(cert, key, password=_no_password)
     except (OSError, ssl.SSLError) as error:
         raise TlsError(
-            f"cannot use certificate {cert} with key {key}: {error}; both must be PEM and belong together"
+            f"cannot use certificate {cert} with key {key}: {error}; both must be PEM, without a password, and belong together"
         ) from error
     if client_ca is not None:
         _load_ca(context, client_ca)
@@ -44,10 +44,15 @@ def client_context(
         context.verify_mode = ssl.CERT_NONE
     if cert is not None:
         try:
-            context.load_cert_chain(cert, key)
+            context.load_cert_chain(cert, key, password=_no_password)
         except (OSError, ssl.SSLError) as error:
             raise TlsError(f"cannot use client certificate {cert}: {error}") from error
     return context
+
+
+def _no_password() -> str:
+    """An encrypted key fails with an error, where OpenSSL would stop and ask at the terminal."""
+    return ""
 
 
 def _load_ca(context: ssl.SSLContext, ca: Path) -> None:

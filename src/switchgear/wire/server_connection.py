@@ -1,0 +1,292 @@
+"""One caller's connection: its requests are answered in order and held to the limits of time; then it is closed in good order."""
+
+import asyncio
+import logging
+import math
+from typing import TYPE_CHECKING, cast
+
+from switchgear.wire.errors import RefusedRequest
+from switchgear.wire.exchange import Exchange
+from switchgear.wire.request_reader import RequestReader
+from switchgear.wire.timer import LazyTimer
+
+if TYPE_CHECKING:
+    from switchgear.wire.server import Server
+
+log = logging.getLogger(__name__)
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_PIECE = 64 * 1024
+"""Held bytes are parsed this many at a time: a held byte of tiny requests costs thirty in parsed ones."""
+_HELD_BYTES = 256 * 1024
+"""So much may be held even where the limits allow no request of that size."""
+
+
+class ServerConnection(RequestReader, asyncio.Protocol):
+    """One caller's connection.
+
+    While a request is answered, and while its answer waits for a slow reader, further bytes are held unparsed: so the
+    connection is still read and a caller that hangs up is noticed at once. What is held may be as large as one more
+    request; more stops the reading.
+    """
+
+    __slots__ = (
+        "_active",
+        "_deadline",
+        "_held",
+        "_linger_until",
+        "_lingering",
+        "_paused",
+        "_pumping",
+        "_timer",
+        "_transport",
+        "peer_certificate",
+        "stalled",
+    )
+
+    def __init__(self, server: "Server", loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(server, loop)
+        self.stalled = False
+        """Whether the caller reads more slowly than its answer is written."""
+        self.peer_certificate: dict[str, object] | None = None
+        """The certificate that the caller showed and that was verified, as `ssl.SSLSocket.getpeercert` gives it."""
+        self._transport: asyncio.Transport | None = None
+        self._active: Exchange | None = None
+        self._held = bytearray()
+        self._paused = False
+        self._pumping = False
+        self._lingering = False
+        self._linger_until = 0.0
+        self._deadline = math.inf
+        self._timer = LazyTimer(loop, self._limit, self._expired)
+
+    # -- asyncio.Protocol --
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport = cast(asyncio.Transport, transport)
+        self._transport = transport
+        server = self.server
+        transport.set_write_buffer_limits(self._limits.write_buffer_bytes)
+        server.joined(self)
+        if (tls := transport.get_extra_info("ssl_object")) is not None:
+            self.peer_certificate = tls.getpeercert() or None
+        limit = self._limits.connections
+        if server.draining:
+            transport.close()
+        elif len(server.connections) > limit + limit // 8 + 8:  # refusals, too, take a descriptor each
+            transport.abort()
+        elif len(server.connections) > limit:
+            self._refuse(
+                RefusedRequest(429, "too_many_connections", "Too many open connections; try again in a moment.")
+            )
+        else:
+            self._arm(self._limits.head_s)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._lingering = True
+        self._timer.stop()
+        self.server.left(self)
+        self._drop_exchanges()
+        del self._parser, self._timer  # both hold bound methods of this connection: no cycle is left for the collector
+
+    def eof_received(self) -> bool:
+        # A caller that closed its side while it waits for an answer has hung up; half-closed callers are not kept (as in nginx and Go).
+        if self._active is not None:
+            self.abort()
+        return False
+
+    def pause_writing(self) -> None:
+        self.stalled = True
+        if self._active is not None and self._active.flow is not None:
+            self._active.flow.pause()
+
+    def resume_writing(self) -> None:
+        self.stalled = False
+        if self._active is None:
+            self._pump()
+        elif self._active.flow is not None:
+            self._active.flow.resume()
+
+    def data_received(self, data: bytes) -> None:
+        if self._lingering:
+            return
+        if self._active is not None or self.stalled:
+            self._hold(data)
+        else:
+            self._feed(data)
+
+    # -- requests --
+
+    def _feed(self, data: bytes) -> None:
+        if self._read(data):
+            self._arm(self._limits.head_s if self._in_head else self._limits.body_idle_s)
+            if self._expects and not (self._body_size or self._active or self._ready):
+                self._continue()
+        if self._ready:
+            self._pump()
+        elif self._refusal is not None:
+            self._refuse(self._refusal)
+
+    def _pump(self) -> None:
+        """Hand over requests one after the other; what is answered at once does not deepen the stack."""
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            while self._active is None and not self.stalled and not self._lingering:
+                if self._ready:
+                    self._begin(self._ready.popleft())
+                elif self._refusal is not None:
+                    self._refuse(self._refusal)
+                elif self._held:
+                    self._feed_held()
+                else:
+                    self._await_request()
+                    break
+            if self.stalled and self._active is None and not self._lingering:
+                self._arm(self._limits.keep_alive_s)  # a reader that never reads is cut then
+        finally:
+            self._pumping = False
+
+    def _begin(self, exchange: Exchange) -> None:
+        self._active = exchange
+        self._deadline = math.inf
+        server = self.server
+        if server.draining:
+            body = server.error_body("draining", "This server is shutting down; send the request again.")
+            exchange.reply(503, body)
+            return
+        try:
+            server.handler(exchange)
+        except Exception:
+            log.exception("the handler failed")
+            if exchange.status:
+                exchange.abort()
+            else:
+                exchange.keep_alive = False
+                exchange.reply(500, server.error_body("internal_error", "The request could not be answered."))
+
+    def _hold(self, data: bytes) -> None:
+        self._held += data
+        most = max(_HELD_BYTES, self._limits.header_bytes + self._limits.body_bytes)
+        if len(self._held) > most and self._transport is not None:
+            self._transport.pause_reading()
+            self._paused = True
+
+    def _feed_held(self) -> None:
+        held = self._held
+        piece = bytes(held[:_PIECE])
+        del held[:_PIECE]
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+        self._feed(piece)
+
+    def _await_request(self) -> None:
+        if self._exchange is not None or self._in_head:
+            self._arm(self._limits.head_s if self._in_head else self._limits.body_idle_s)
+            if self._expects:
+                self._continue()
+        elif self.server.draining:
+            self._end(linger=False)
+        else:
+            self._arm(self._limits.keep_alive_s)
+
+    def _continue(self) -> None:
+        self._expects = False
+        self.write(_CONTINUE)
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def finished(self, exchange: Exchange) -> None:
+        """The active exchange has its whole answer."""
+        exchange.connection = None
+        exchange.on_gone = None
+        exchange.flow = None
+        self._active = None
+        if exchange.keep_alive:
+            self._pump()
+        else:
+            # Closing on bytes that were not read would reset the connection, and the caller may never see its answer.
+            self._end(linger=bool(self._upgrade or self._ready or self._held or self._refusal or self._lingering))
+
+    def _refuse(self, refusal: RefusedRequest) -> None:
+        """Answer and close; what still comes is read and dropped for a while, or the caller may never see the answer."""
+        self.server.refused[refusal.code] += 1
+        method = b"" if self._in_head else self._parser.get_method()
+        exchange = Exchange(self, method, b"", {}, keep_alive=False, http_1_0=False, received_s=self._loop.time())
+        self._lingering = True
+        self._active = exchange
+        exchange.reply(refusal.status, self.server.error_body(refusal.code, str(refusal)))
+
+    def _end(self, *, linger: bool) -> None:
+        """Close after what is written has left; with `linger`, what still comes is read and dropped for `linger_s`."""
+        transport = self._transport
+        self._lingering = True
+        self._forget_request()
+        self._held.clear()
+        if transport is None:
+            return
+        self._linger_until = self._loop.time() + self._limits.keep_alive_s
+        if linger and transport.can_write_eof():
+            if self._paused:
+                transport.resume_reading()
+            transport.write_eof()
+            self._arm(self._limits.linger_s)
+        else:
+            self._arm(self._limits.keep_alive_s)  # a reader that never reads is cut then
+            transport.close()
+
+    def close_if_idle(self) -> None:
+        """Close unless a request is being read or answered."""
+        if self._active is None and self._exchange is None and not (self._in_head or self._ready or self._held):
+            self._end(linger=False)
+
+    def abort(self) -> None:
+        """Cut the connection at once."""
+        self._lingering = True
+        if self._transport is not None:
+            self._transport.abort()
+        self._drop_exchanges()
+
+    def _drop_exchanges(self) -> None:
+        exchange, self._active = self._active, None
+        self._forget_request()
+        self._held.clear()
+        if exchange is not None:
+            exchange.connection = None
+            exchange.flow = None
+            if (on_gone := exchange.on_gone) is not None:
+                exchange.on_gone = None
+                on_gone()
+
+    # -- time --
+
+    def _arm(self, seconds: float) -> None:
+        self._deadline = deadline = self._loop.time() + seconds
+        if deadline < self._timer.at:
+            self._timer.tighten(deadline)
+
+    def _limit(self) -> float:
+        return self._deadline
+
+    def _expired(self) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        if self._lingering:
+            if transport.get_write_buffer_size() and self._loop.time() < self._linger_until:
+                self._arm(self._limits.linger_s)  # the caller is still reading its answer
+            else:
+                transport.abort()
+        elif self.stalled:
+            self.abort()
+        elif self._exchange is not None:
+            self._refuse(RefusedRequest(408, "body_timeout", "The body stopped arriving."))
+        elif self._in_head:
+            self._refuse(RefusedRequest(408, "head_timeout", "The head of the request took too long."))
+        else:
+            self._end(linger=False)
