@@ -7,7 +7,11 @@ import msgspec
 
 
 class Call(msgspec.Struct, kw_only=True):
-    """One call. `outcome`: open, finished, cancelled (the caller hung up), refused (an error body) or broken (by a fault)."""
+    """One call.
+
+    `outcome`: open, finished, refused (an error body), broken (by a fault), cancelled (the caller hung up at `hung_up_s`, and what it had
+    of the engine is free again since `ended_s`), closed (the place went away), failed (a defect).
+    """
 
     number: int
     endpoint: str
@@ -19,6 +23,7 @@ class Call(msgspec.Struct, kw_only=True):
     status: int = 0
     code: str | None = None
     first_token_s: float | None = None
+    hung_up_s: float | None = None
     ended_s: float | None = None
     prompt_tokens: int = 0
     sent_tokens: int = 0

@@ -53,9 +53,10 @@ class Service:
             return
         call = self.place.calls.begin(path.removeprefix("/v1/"), self.place.clock.monotonic_s())
         task = self._tasks.start(self._answer(exchange, path, call))
+        task.add_done_callback(lambda _: self._end(call, "closed" if call.hung_up_s is None else "cancelled"))
 
         def gone() -> None:
-            self._end(call, "cancelled")
+            call.hung_up_s = self.place.clock.monotonic_s()
             task.cancel()
 
         exchange.on_gone = gone
