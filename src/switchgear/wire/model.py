@@ -1,31 +1,34 @@
 """Limits and the shapes that the server's and the client's users fill in."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import msgspec
+
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one caller may take of the server. Each limit has its own answer and code; see docs/errors.md."""
 
-    header_bytes: int = 32 * 1024
+    header_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 32 * 1024
     """Request line and headers together, bytes; more is answered 431."""
-    header_count: int = 100
+    header_count: Count = 100
     """Header lines; more is answered 431."""
-    body_bytes: int = 32 * 1024 * 1024
+    body_bytes: Count = 32 * 1024 * 1024
     """Body after removal of the chunked framing, bytes; more is answered 413."""
-    head_s: float = 10.0
+    head_s: Seconds = 10.0
     """Seconds from the first byte of a request (or from connecting) to the end of its head; then 408."""
-    body_idle_s: float = 20.0
+    body_idle_s: Seconds = 20.0
     """Seconds without a further byte of the body; then 408."""
-    keep_alive_s: float = 75.0
+    keep_alive_s: Seconds = 75.0
     """Seconds that a connection may stay open between two requests; then it is closed without a word."""
-    connections: int = 10_000
+    connections: Count = 10_000
     """Open connections of one process; one more is answered 429 and closed."""
-    linger_s: float = 1.0
+    linger_s: Annotated[float, msgspec.Meta(ge=0)] = 1.0
     """Seconds for which a refused caller's further bytes are read and dropped, so that it can read the refusal."""
-    write_buffer_bytes: int = 64 * 1024
+    write_buffer_bytes: Count = 64 * 1024
     """Bytes of an answer that may wait for a slow reader before its upstream is stalled."""
 
 
