@@ -1,0 +1,133 @@
+"""Reads the journals of a folder, all of them as one. Never stops a writer: it reads in small pieces over read-only connections."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from heapq import merge
+from itertools import islice
+from pathlib import Path
+
+from switchgear.journal.folder import Folder, OpenJournal
+from switchgear.journal.model import Position, Row
+from switchgear.journal.schema import open_for_reading
+
+_CHUNK = 500
+_COLUMNS = "?, seq, id, at_s, body"
+_FORWARD = f"SELECT {_COLUMNS} FROM record WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608  only our own column names
+_BACKWARD = f"SELECT {_COLUMNS} FROM record WHERE seq < ? ORDER BY seq DESC LIMIT ?"  # noqa: S608  as above
+_WITHIN = f"SELECT {_COLUMNS} FROM record WHERE seq BETWEEN ? AND ? AND id = ? ORDER BY seq DESC LIMIT 1"  # noqa: S608  as above
+_EXTENTS = "SELECT first_seq, last_seq FROM extent WHERE min_id <= ? AND max_id >= ? ORDER BY first_seq DESC"
+_EXTENTS_END = "SELECT coalesce(max(last_seq), 0) FROM extent"
+_BEFORE = """
+SELECT coalesce(min(first_seq) - 1, (SELECT coalesce(max(last_seq), 0) FROM extent)) FROM extent WHERE max_at_s >= ?"""
+_LAST = 2**63 - 1
+
+
+def at(row: Row) -> float:
+    """The key by which rows of several journals are put in order."""
+    return row.at_s
+
+
+def advanced(position: Position, rows: Sequence[Row]) -> dict[str, int]:
+    """`position` after `rows` were read, as `Reader.read` gave them."""
+    return {**position, **{row.journal: row.seq for row in rows}}
+
+
+class Reader:
+    """Rows of all journals in `directory`, in order of time as far as each journal is. Belongs to one thread.
+
+    A file that cannot be read is left out and stands in `problems`; a folder that is not there is an empty one.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._folder = Folder(directory, open_for_reading)
+
+    @property
+    def problems(self) -> dict[Path, str]:
+        """Files that could not be read when they were last tried, and why."""
+        return self._folder.problems
+
+    def end(self) -> dict[str, int]:
+        """The position behind everything that is there now."""
+        found = {}
+        for journal in self._folder.journals():
+            for row in self._select(journal, _BACKWARD, _LAST, 1):
+                found[journal.id] = row.seq
+        return found
+
+    def read(self, after: Position, limit: int = 1000) -> list[Row]:
+        """The next rows after a position, at most `limit`; none when nothing is new. `advanced` gives the position after them."""
+        journals = self._folder.journals()
+        found = [self._select(journal, _FORWARD, after.get(journal.id, 0), limit) for journal in journals]
+        filled = [rows for rows in found if rows]
+        return filled[0] if len(filled) == 1 else list(islice(merge(*filled, key=at), limit))
+
+    def rows(self, since_s: float | None = None) -> Iterator[Row]:
+        """All rows, oldest first; those before `since_s` (Unix time) are left out."""
+        parts = [self._forward(journal, since_s) for journal in self._folder.journals()]
+        return (row for row in merge(*parts, key=at) if since_s is None or row.at_s >= since_s)
+
+    def newest(self) -> Iterator[Row]:
+        """All rows, newest first."""
+        parts = [self._backward(journal) for journal in self._folder.journals()]
+        return merge(*parts, key=at, reverse=True)
+
+    def follow(self, after: Position, wait: Callable[[], None]) -> Iterator[Row]:
+        """Rows after a position, and then each that is written. Calls `wait` when nothing is new; never ends unless that raises."""
+        while True:
+            rows = self.read(after)
+            after = advanced(after, rows)
+            yield from rows
+            if not rows:
+                wait()
+
+    def find(self, call_id: str) -> Row | None:
+        """The row of a call; the latest if there are several."""
+        found = [row for journal in self._folder.journals() for row in self._find(journal, call_id)]
+        return max(found, key=at, default=None)
+
+    def close(self) -> None:
+        """Close all files."""
+        self._folder.close()
+
+    def _select(self, journal: OpenJournal, sql: str, *values: object) -> list[Row]:
+        # All rows at once: a statement left open between two reads would keep the writer's log from being emptied.
+        try:
+            found = journal.connection.execute(sql, (journal.id, *values)).fetchall()
+        except sqlite3.Error as error:
+            self._folder.let_go(journal, error)
+            return []
+        return [Row._make(columns) for columns in found]
+
+    def _number(self, journal: OpenJournal, sql: str, *values: object) -> int:
+        try:
+            number: int = journal.connection.execute(sql, values).fetchone()[0]
+        except sqlite3.Error as error:
+            self._folder.let_go(journal, error)
+            return 0
+        return number
+
+    def _forward(self, journal: OpenJournal, since_s: float | None) -> Iterator[Row]:
+        seq = 0 if since_s is None else self._number(journal, _BEFORE, since_s)
+        while rows := self._select(journal, _FORWARD, seq, _CHUNK):
+            yield from rows
+            seq = rows[-1].seq
+
+    def _backward(self, journal: OpenJournal) -> Iterator[Row]:
+        seq = _LAST
+        while rows := self._select(journal, _BACKWARD, seq, _CHUNK):
+            yield from rows
+            seq = rows[-1].seq
+
+    def _find(self, journal: OpenJournal, call_id: str) -> list[Row]:
+        tail = self._number(journal, _EXTENTS_END)
+        if found := self._select(journal, _WITHIN, tail + 1, _LAST, call_id):
+            return found
+        try:
+            extents = journal.connection.execute(_EXTENTS, (call_id, call_id)).fetchall()
+        except sqlite3.Error as error:
+            self._folder.let_go(journal, error)
+            return []
+        for first, last in extents:
+            if found := self._select(journal, _WITHIN, first, last, call_id):
+                return found
+        return []
