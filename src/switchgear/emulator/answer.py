@@ -138,7 +138,8 @@ def completion_answer(body: CompletionBody, prompts: list[Prompt], origin: Origi
     for prompt in prompts:
         room = _room(origin, prompt.tokens, limit(body.max_tokens, "max_tokens") or 16, "prompt")
         want = _Want(origin.model, room, body.seed or 0, stops(body), body.min_tokens, body.ignore_eos)
-        made.extend(_choice(want, prompt, len(made) + index, origin.id, None, None, index) for index in range(count))
+        first = len(made)
+        made.extend(_choice(want, prompt, first + voice, origin.id, None, None, voice) for voice in range(count))
     return origin.answer(sum(prompt.tokens for prompt in prompts), made)
 
 

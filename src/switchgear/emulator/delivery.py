@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import socket
 import struct
 
@@ -10,6 +11,7 @@ from switchgear.emulator.behaviour import Behaviour, Breakage
 from switchgear.emulator.calls import Call, Calls
 from switchgear.emulator.driver import Progress
 from switchgear.emulator.shapes import WholeWriter, Writer
+from switchgear.emulator.streaming import Streaming, due_s
 from switchgear.wire.exchange import JSON, Exchange
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -30,6 +32,7 @@ class _Gate:
         self._open.set()
 
     async def passed(self) -> None:
+        """Wait until the reader has read enough."""
         await self._open.wait()
 
 
@@ -42,14 +45,13 @@ class Delivery:
         self._call = call
         self._calls = calls
         self._clock = clock
-        self._total = 0
-        """Tokens of the whole answer."""
 
     async def whole(self, progress: Progress, writer: WholeWriter) -> None:
         """Wait for the last token and send one body."""
         while not all(progress.ended):
             await progress.news()
-        await self._sleep_until(self._due_s(progress, max(progress.ended_s)))
+        ready_s = due_s(self._behaviour, progress.started_s, max(progress.ended_s))
+        await asyncio.sleep(max(0.0, ready_s - self._clock.monotonic_s()))
         self._call.first_token_s = self._clock.monotonic_s()
         breakage = self._behaviour.breakage
         body = writer.whole()
@@ -67,75 +69,31 @@ class Delivery:
         if self._behaviour.malformed_body:
             self._reply_malformed(writer.whole())
             return
-        self._total = writer.answer.completion_tokens
         gate = _Gate()
         self._exchange.flow = gate
         self._exchange.start(200)
-        sent = [0] * len(progress.ended)
-        open_choices = set(range(len(sent)))
-        begun = False
-        while open_choices:
-            events, next_s, broken = self._due_events(progress, writer, sent, open_choices)
-            if (events or broken) and not begun:
-                begun = True
-                self._call.first_token_s = self._clock.monotonic_s()
-                events.insert(0, writer.opening())
-            if joined := b"".join(events):
-                self._exchange.write(joined)
+        streaming = Streaming(writer, progress, self._behaviour)
+        while not streaming.ended:
+            data, broken, next_s = streaming.due(self._clock.monotonic_s())
+            self._call.first_token_s, self._call.sent_tokens = streaming.begun_s, streaming.sent_tokens
+            if data:
+                self._exchange.write(data)
             if broken is not None:
                 await self._break_stream(broken)
                 return
             await gate.passed()
-            if open_choices:
+            if not streaming.ended:
                 await self._wait(progress, next_s)
         last = writer.last() if self._behaviour.done else b""
         self._exchange.finish(writer.closing() + last)
         self._end("finished" if last else "broken")
 
-    def _due_events(
-        self, progress: Progress, writer: Writer, sent: list[int], open_choices: set[int]
-    ) -> tuple[list[bytes], float | None, Breakage | None]:
-        """The events that are due now, when the next one is (None: not known yet), and the breakage that has come due."""
-        now_s = self._clock.monotonic_s()
-        breakage = self._behaviour.breakage
-        events: list[bytes] = []
-        next_s: float | None = None
-        for choice in sorted(open_choices):
-            times_s = progress.times_s[choice]
-            while sent[choice] < len(times_s):
-                due_s = self._due_s(progress, times_s[sent[choice]])
-                if due_s > now_s:
-                    next_s = due_s if next_s is None else min(next_s, due_s)
-                    break
-                if self._breaks_here(breakage):
-                    return events, None, breakage
-                events.append(self._piece(writer.piece(choice, sent[choice]), breakage))
-                sent[choice] += 1
-                self._call.sent_tokens += 1
-            else:
-                if progress.ended[choice]:
-                    due_s = self._due_s(progress, progress.ended_s[choice])
-                    if due_s > now_s:
-                        next_s = due_s if next_s is None else min(next_s, due_s)
-                        continue
-                    if self._breaks_here(breakage) and len(open_choices) == 1:
-                        return events, None, breakage
-                    open_choices.discard(choice)
-                    events.append(writer.ended(choice))
-        return events, next_s, None
-
-    def _breaks_here(self, breakage: Breakage | None) -> bool:
-        """Whether the answer breaks before its next token; a break beyond its end comes before its finish reason."""
-        if breakage is None or breakage.kind == "malformed_event":
-            return False
-        return self._call.sent_tokens >= min(breakage.after_tokens, self._total)
-
-    def _piece(self, event: bytes, breakage: Breakage | None) -> bytes:
-        if breakage is None or breakage.kind != "malformed_event":
-            return event
-        if self._call.sent_tokens == min(breakage.after_tokens, self._total - 1):
-            return event[: len(event) * 2 // 3].rstrip(b"\n") + b"\n\n"
-        return event
+    async def _wait(self, progress: Progress, next_s: float) -> None:
+        """Until there is news of the engine or `next_s` has come."""
+        wait_s = None if next_s == math.inf else max(0.0, next_s - self._clock.monotonic_s())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await progress.news()
 
     async def _break_stream(self, breakage: Breakage) -> None:
         match breakage.kind:
@@ -169,23 +127,6 @@ class Delivery:
     def _reply_malformed(self, body: bytes) -> None:
         self._exchange.reply(200, body[: len(body) * 2 // 3])
         self._end("broken")
-
-    def _due_s(self, progress: Progress, token_s: float) -> float:
-        """When a token is sent that the engine made at `token_s`."""
-        behaviour = self._behaviour
-        return progress.started_s + behaviour.delay_s + behaviour.multiplier * (token_s - progress.started_s)
-
-    async def _wait(self, progress: Progress, next_s: float | None) -> None:
-        """Until there is news of the engine or `next_s` has come."""
-        wait_s = None if next_s is None else max(0.0, next_s - self._clock.monotonic_s())
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
-                await progress.news()
-
-    async def _sleep_until(self, at_s: float) -> None:
-        wait_s = at_s - self._clock.monotonic_s()
-        if wait_s > 0:
-            await asyncio.sleep(wait_s)
 
     def _end(self, outcome: str) -> None:
         self._calls.end(self._call, outcome, self._clock.monotonic_s())
