@@ -69,6 +69,10 @@ class Adapter(Protocol):
         """Request line and headers up to, not including, Content-Length."""
         ...
 
+    def models_request(self) -> tuple[str, bytes]:
+        """Path and header lines (Host left out) of the request that lists the backend's models."""
+        ...
+
     def body(self, fields: Fields) -> bytes:
         """The body for a call whose fields are final."""
         ...

@@ -190,7 +190,7 @@ class CompletionReader:
             bool(self.text)
             or self._finished
             or any(
-                value not in _EMPTY_VALUES
+                bytes(value) not in _EMPTY_VALUES
                 for choice in opening.choices
                 for name, value in choice.delta.items()
                 if name != "role"
@@ -274,10 +274,14 @@ class OpenAI:
         self._heads = {
             endpoint: f"POST {base}/{endpoint.value} HTTP/1.1\r\n{rest}".encode("latin-1") for endpoint in Endpoint
         }
+        self._models = (f"{path.rstrip('/')}/models", "".join(f"{line}\r\n" for line in lines[1:]).encode("latin-1"))
         self._turn = turn
 
     def head(self, endpoint: Endpoint) -> bytes:
         return self._heads[endpoint]
+
+    def models_request(self) -> tuple[str, bytes]:
+        return self._models
 
     def body(self, fields: Fields) -> bytes:
         return _encode(fields)

@@ -88,6 +88,8 @@ class Breaker(Part, frozen=True, kw_only=True):
     """Fewer calls than this in the window say nothing."""
     failure_ratio: Ratio = 0.5
     """Opens when at least this share of them failed or was slow."""
+    consecutive: Count = 5
+    """Opens as well when this many calls failed in a row, however many went well before."""
     slow_call_s: Seconds | None = None
     """A call that took longer counts like a failed one; without it none is slow."""
     open_s: Seconds = 10.0

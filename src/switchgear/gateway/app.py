@@ -127,6 +127,8 @@ class Gateway:
         if len(candidates) > 1 and config.strategy != "priority":
             ask = Ask(now_s, head.prompt_tokens(4.0), head.max_tokens or ASSUMED_COMPLETION_TOKENS, self._random)
             candidates = STRATEGIES[config.strategy](candidates, ask)
+        if candidates[0].state.rest_until_s > now_s:  # it asked to be left alone: whoever did not comes first
+            candidates.sort(key=lambda target: target.state.rest_until_s > now_s)
         call.candidates = candidates
         route.state.retries.call(now_s)
         if config.hedge is not None:

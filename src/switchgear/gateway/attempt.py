@@ -35,7 +35,7 @@ class Try:
 
     async def run(self, receiver: StreamReceiver | WholeReceiver) -> None:
         """Ask the target and push its answer into `receiver`. Raises AttemptFailed; when cancelled, the exchange is closed at once."""
-        target, record, loop = self.target, self.record, self.call.desk.loop
+        target, record = self.target, self.record
         state, backend_state = target.state, target.backend_state
         began_s = monotonic()
         self.receiver = receiver

@@ -21,7 +21,7 @@ class BreakerState(StrEnum):
 class CircuitBreaker:
     """Times are seconds on a clock that does not step back."""
 
-    __slots__ = ("_bad", "_good", "_opened_s", "_probing", "_slot", "_state", "_width_s", "opened", "settings")
+    __slots__ = ("_bad", "_good", "_opened_s", "_probing", "_row", "_slot", "_state", "_width_s", "opened", "settings")
 
     def __init__(self, settings: Breaker) -> None:
         self.settings = settings
@@ -30,6 +30,7 @@ class CircuitBreaker:
         self._state = BreakerState.CLOSED
         self._opened_s = 0.0
         self._probing = False
+        self._row = 0
         self._width_s = settings.window_s / _BUCKETS
         self._slot = 0
         self._good = [0] * _BUCKETS
@@ -81,11 +82,14 @@ class CircuitBreaker:
             self._turn(slot)
         if good:
             self._good[slot % _BUCKETS] += 1
+            self._row = 0
             return
         self._bad[slot % _BUCKETS] += 1
+        self._row += 1
         bad = sum(self._bad)
         total = bad + sum(self._good)
-        if total >= self.settings.min_calls and bad >= self.settings.failure_ratio * total:
+        settings = self.settings
+        if self._row >= settings.consecutive or (total >= settings.min_calls and bad >= settings.failure_ratio * total):
             self._open(now_s)
 
     def abandoned(self, *, probe: bool) -> None:
@@ -105,5 +109,6 @@ class CircuitBreaker:
 
     def _close(self) -> None:
         self._state = BreakerState.CLOSED
+        self._row = 0
         self._good = [0] * _BUCKETS
         self._bad = [0] * _BUCKETS

@@ -139,7 +139,6 @@ class Dispatcher:
                 call.fail(error)
 
     async def _run(self, call: Call, route: Route) -> None:
-        loop = call.desk.loop
         chain = Chain(call, route, self._random)
         target, kind, waited_s = chain.first(), AttemptKind.FIRST, 0.0
         rest_s = target.state.rest_until_s - monotonic()
@@ -266,7 +265,6 @@ class Dispatcher:
             call.break_stream(_broken(failure))
             return
         sent = Sent(reader)
-        loop = call.desk.loop
         for target in chain.rescuers(monotonic()):
             for overlap in (True, False):
                 if len(call.attempts) >= route.config.retry.attempts + 1 or monotonic() >= call.deadline_s:

@@ -1,0 +1,92 @@
+"""`switchgear up`: everything on this machine, with one command."""
+
+import logging
+from pathlib import Path
+
+import click
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from switchgear.cli.children import Children
+from switchgear.cli.embedded import Place, configuration, places, start_places, stored_key
+from switchgear.cli.gateway import run_file, set_up_logging
+from switchgear.cli.serve import serving
+from switchgear.core.errors import SwitchgearError
+
+
+@click.command()
+@click.option(
+    "--config",
+    "path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Serve this file instead of the embedded default.",
+)
+@click.option("--listen", default="127.0.0.1:8080", show_default=True, help="Where calls are taken.")
+@click.option("--admin", default="127.0.0.1:8081", show_default=True, help="Health, metrics and live state.")
+@click.option("--state-dir", default="state", show_default=True, help="Journal, key, last good snapshot.")
+@click.option("--speed", default=1.0, show_default=True, help="Emulated seconds in one real second.")
+def up(path: Path | None, listen: str, admin: str, state_dir: str, speed: float) -> None:
+    """Start five places and one endpoint in front of them; Ctrl-C ends all of it."""
+    if path is not None:
+        run_file(path)
+        return
+    set_up_logging()
+    logging.getLogger().setLevel(logging.WARNING)
+    try:
+        uvloop.run(_up(listen, admin, state_dir, speed))
+    except BaseExceptionGroup as group:
+        raise click.ClickException(str(group.exceptions[0])) from group
+    except SwitchgearError as error:
+        raise click.ClickException(str(error)) from error
+
+
+async def _up(listen: str, admin: str, state_dir: str, speed: float) -> None:
+    console = Console()
+    key = stored_key(Path(state_dir))
+    made = places(speed)
+    config = configuration(made, key, listen=listen, admin=admin, state_dir=state_dir)
+    children = Children()
+    try:
+        with console.status("starting five places and the gateway"):
+            await start_places(children, made)
+        async with serving(config) as gateway:
+            _welcome(console, str(gateway.supervisor.listening[0]), str(gateway.admin), key, made)
+            await gateway.supervisor.wait_for_signal()
+            console.print("ending: calls in flight are answered first")
+    finally:
+        await children.close()
+
+
+def _welcome(console: Console, listen: str, admin: str, key: str, made: list[Place]) -> None:
+    table = Table(
+        "place", "kind", "model there", "on its own", title="Five places, one endpoint" if len(made) == 5 else None
+    )
+    for place in made:
+        table.add_row(place.name, place.backend.kind, place.model, place.backend.base_url)
+    console.print(table)
+    if len(made) < 5:
+        console.print("The fifth place, a real engine, needs llama.cpp: pip install 'switchgear[llama]'")
+    body = '{"model": "chat", "messages": [{"role": "user", "content": "Hello"}]}'
+    console.print(
+        f"""
+endpoint  http://{listen}/v1
+key       {key}
+models    chat (prefers the appliance), cheap (by cost), fast (by latency), chat@cloud pins a place
+admin     http://{admin}/readyz  /metrics  /live
+
+curl http://{listen}/v1/chat/completions \\
+  -H "Authorization: Bearer {key}" -H "Content-Type: application/json" \\
+  -d '{body}'
+
+from openai import OpenAI
+client = OpenAI(base_url="http://{listen}/v1", api_key="{key}")
+print(client.chat.completions.create(model="chat", messages=[{{"role": "user", "content": "Hello"}}]).choices[0].message.content)
+
+switchgear records            every call so far
+switchgear explain CALL       one call's story (its id is in the header x-switchgear-call)
+Ctrl-C ends all of it.""",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )

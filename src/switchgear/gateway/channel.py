@@ -1,0 +1,131 @@
+"""The line between the supervisor and one worker: requests and answers over a socket pair, both ways.
+
+A frame is its length (4 bytes, big-endian) and a MessagePack array. When the line ends, the other side is gone: a worker then ends too, so
+that none outlives its supervisor, however that ended.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, cast
+
+import msgspec
+
+from switchgear.core.errors import SwitchgearError
+from switchgear.core.tasks import TaskOwner
+
+_LENGTH = struct.Struct(">I")
+_LARGEST = 256 * 1024 * 1024
+
+
+class ChannelError(SwitchgearError):
+    """The other side is gone, or it answered a request with an error."""
+
+    code = "channel_failed"
+
+
+class _Frame(msgspec.Struct, array_like=True):
+    number: int
+    """Of the request; its answer has the same, negative."""
+    operation: str
+    """Empty in an answer; `error` in one that failed."""
+    content: msgspec.Raw
+
+
+Operation = Callable[[msgspec.Raw], Awaitable[object]]
+
+
+class Channel(asyncio.Protocol):
+    """One end. `operations` are what the other side may ask for; each takes the request's content, undecoded."""
+
+    def __init__(self, operations: Mapping[str, Operation], on_closed: Callable[[], None]) -> None:
+        self._operations = operations
+        self._on_closed = on_closed
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
+        self._number = 0
+        self._tasks = TaskOwner("channel")
+
+    @classmethod
+    async def open(
+        cls, sock: socket.socket, operations: Mapping[str, Operation], on_closed: Callable[[], None]
+    ) -> "Channel":
+        """Speak over one end of a socket pair."""
+        sock.setblocking(False)
+        channel = cls(operations, on_closed)
+        await asyncio.get_running_loop().create_unix_connection(lambda: channel, sock=sock)
+        return channel
+
+    async def ask(self, operation: str, content: object = None, *, timeout_s: float = 10.0) -> msgspec.Raw:
+        """Send a request and wait for its answer's content. Raises ChannelError."""
+        self._number += 1
+        answer: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
+        self._waiting[self._number] = answer
+        number = self._number
+        try:
+            self._send(number, operation, content)
+            return await asyncio.wait_for(answer, timeout_s)
+        except TimeoutError as error:
+            raise ChannelError(f"no answer to {operation!r} within {timeout_s:g} s") from error
+        finally:
+            del self._waiting[number]
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    # -- asyncio.Protocol --
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(ChannelError("the other side is gone"))
+        self._on_closed()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while len(self._buffer) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._buffer)
+            end = _LENGTH.size + length
+            if length > _LARGEST:
+                self.close()
+                return
+            if len(self._buffer) < end:
+                return
+            frame = msgspec.msgpack.decode(bytes(self._buffer[_LENGTH.size : end]), type=_Frame)
+            del self._buffer[:end]
+            self._received(frame)
+
+    def _received(self, frame: _Frame) -> None:
+        if frame.number > 0:
+            self._tasks.start(self._answer(frame))
+            return
+        answer = self._waiting.get(-frame.number)
+        if answer is None or answer.done():
+            return
+        if frame.operation:
+            answer.set_exception(ChannelError(msgspec.msgpack.decode(frame.content, type=str)))
+        else:
+            answer.set_result(frame.content)
+
+    async def _answer(self, frame: _Frame) -> None:
+        try:
+            content = await self._operations[frame.operation](frame.content)
+        except (SwitchgearError, msgspec.MsgspecError, OSError, KeyError) as error:
+            self._send(-frame.number, "error", str(error))
+        else:
+            self._send(-frame.number, "", content)
+
+    def _send(self, number: int, operation: str, content: Any) -> None:
+        if self._transport is None:
+            if number > 0:
+                raise ChannelError("the other side is gone")
+            return
+        data = msgspec.msgpack.encode(_Frame(number, operation, msgspec.Raw(msgspec.msgpack.encode(content))))
+        self._transport.write(_LENGTH.pack(len(data)) + data)

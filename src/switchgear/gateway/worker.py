@@ -1,0 +1,196 @@
+"""One worker: a process that serves calls. Its supervisor gives it sockets and snapshots; it gives back its live state.
+
+Run as `python -m switchgear.gateway.worker --channel FD --number N --listen FD …`.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import socket
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from switchgear.core.clock import SystemClock
+from switchgear.core.record import Record, encode_record
+from switchgear.core.snapshot import Snapshot
+from switchgear.gateway.app import Gateway
+from switchgear.gateway.call import Desk
+from switchgear.gateway.channel import Channel
+from switchgear.gateway.config import GatewayConfig
+from switchgear.gateway.errors import CATALOGUE, error_body
+from switchgear.gateway.probe import Prober
+from switchgear.gateway.recorder import JournalRecorder
+from switchgear.gateway.table import Builder
+from switchgear.journal.model import Settings
+from switchgear.journal.writer import Writer
+from switchgear.wire.server import Server
+from switchgear.wire.tls import server_context
+
+log = logging.getLogger(__name__)
+
+
+class Start(msgspec.Struct):
+    """What a worker is given at its start."""
+
+    config: GatewayConfig
+    snapshot: Snapshot
+
+
+class Drain(msgspec.Struct):
+    """Answer what was begun, for so many seconds at most, and end."""
+
+    grace_s: float
+
+
+class Worker:
+    """Owns the data plane of one process."""
+
+    def __init__(self, number: int, listeners: list[socket.socket]) -> None:
+        self._number = number
+        self._listeners = listeners
+        self._clock = SystemClock()
+        self._builder = Builder(os.environ)
+        self._ended = asyncio.Event()
+        self._gateway: Gateway | None = None
+        self._server: Server | None = None
+        self._writer: Writer[Record] | None = None
+        self._prober: Prober | None = None
+        self._channel: Channel | None = None
+        self._config: GatewayConfig | None = None
+        self._grace_s = 0.0
+
+    async def run(self, channel: socket.socket) -> None:
+        """Serve until told to drain, signalled, or left alone by the supervisor."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._signalled)
+        signal.signal(
+            signal.SIGINT, signal.SIG_IGN
+        )  # Ctrl-C reaches the whole group; the supervisor decides what it means
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        operations = {"start": self._start, "swap": self._swap, "live": self._live, "drain": self._drain}
+        self._channel = await Channel.open(channel, operations, self._ended.set)
+        await self._ended.wait()
+        await self._close()
+
+    def _signalled(self) -> None:
+        self._grace_s = self._config.drain_s if self._config is not None else 0.0
+        self._ended.set()
+
+    # -- operations of the supervisor --
+
+    async def _start(self, content: msgspec.Raw) -> object:
+        start = msgspec.msgpack.decode(content, type=Start)
+        config = self._config = start.config
+        writer = self._writer = Writer(
+            Path(config.state_dir) / "journal" / f"worker-{self._number}.db",
+            encode_record,
+            Settings(keep_days=config.journal_keep_days),
+        )
+        writer.start()
+        table = self._builder.build(start.snapshot)
+        desk = Desk(
+            asyncio.get_running_loop(),
+            f"{socket.gethostname()}/{self._number}",
+            self._clock.now_s,
+            JournalRecorder(writer, strict=config.durability == "strict"),
+            refuse_unrecorded=config.on_journal_failure == "refuse",
+        )
+        gateway = self._gateway = Gateway(table, desk, writable=lambda: writer.healthy)
+        self._prober = Prober(gateway, self._builder)
+        self._prober.start(start.snapshot)
+        server = self._server = Server(
+            gateway.handle,
+            limits=config.limits,
+            error_body=_error_body,
+            check_head=gateway.check_head,
+            clock=self._clock,
+        )
+        tls = config.tls
+        context = (
+            server_context(
+                Path(tls.cert),
+                Path(tls.key),
+                client_ca=Path(tls.client_ca) if tls.client_ca else None,
+                require_client=tls.require_client,
+            )
+            if tls is not None
+            else None
+        )
+        for listener in self._listeners:
+            await server.listen(listener, tls=context if listener.family != socket.AF_UNIX else None)
+        return None
+
+    async def _swap(self, content: msgspec.Raw) -> object:
+        snapshot = msgspec.msgpack.decode(content, type=Snapshot)
+        assert self._gateway is not None  # noqa: S101  the supervisor starts a worker before it sends it anything else
+        assert self._prober is not None  # noqa: S101  as above
+        self._gateway.serve(self._builder.build(snapshot))
+        self._prober.start(snapshot)
+        return snapshot.id
+
+    async def _live(self, content: msgspec.Raw) -> object:
+        gateway, server, writer = self._gateway, self._server, self._writer
+        if gateway is None or server is None or writer is None:
+            return {}
+        return {
+            "worker": self._number,
+            "pid": os.getpid(),
+            "ready": gateway.ready(),
+            "connections": len(server.connections),
+            "refused": dict(server.refused),
+            "journal": msgspec.to_builtins(writer.status()),
+            **gateway.live(),
+        }
+
+    async def _drain(self, content: msgspec.Raw) -> object:
+        self._grace_s = msgspec.msgpack.decode(content, type=Drain).grace_s
+        self._ended.set()
+        return None
+
+    # -- the end --
+
+    async def _close(self) -> None:
+        if self._server is not None:
+            if self._grace_s > 0:
+                await self._server.drain(self._grace_s)
+            await self._server.close()
+        if self._prober is not None:
+            await self._prober.close()
+        if self._gateway is not None:
+            await self._gateway.tasks.close()
+            for pool in self._gateway.table.pools.values():
+                await pool.close()
+        if self._writer is not None:
+            await self._writer.close()
+        if self._channel is not None:
+            self._channel.close()
+
+
+def _error_body(code: str, message: str) -> bytes:
+    return error_body(code if code in CATALOGUE else "malformed_request", message)
+
+
+def main() -> None:
+    """Entry point of the worker's process."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--channel", type=int, required=True)
+    parser.add_argument("--number", type=int, required=True)
+    parser.add_argument("--listen", type=int, action="append", default=[])
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s worker {options.number} %(levelname)s %(message)s")
+    listeners = [socket.socket(fileno=fd) for fd in options.listen]
+    for listener in listeners:
+        listener.setblocking(False)
+
+    async def run() -> None:
+        await Worker(options.number, listeners).run(socket.socket(fileno=options.channel))
+
+    uvloop.run(run())
+
+
+if __name__ == "__main__":
+    main()

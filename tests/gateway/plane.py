@@ -1,0 +1,169 @@
+"""A data plane in front of emulated places, all on the test's own event loop, with real sockets between them."""
+
+import asyncio
+import hashlib
+import random
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from openai import AsyncOpenAI
+
+from switchgear.core.record import Record
+from switchgear.core.snapshot import (
+    Backend,
+    Capabilities,
+    ContinueTurn,
+    Key,
+    Kind,
+    Model,
+    Prices,
+    Target,
+    Timeouts,
+    make_snapshot,
+)
+from switchgear.emulator.server import Emulator
+from switchgear.gateway.app import Gateway
+from switchgear.gateway.call import Desk
+from switchgear.gateway.table import Builder
+from switchgear.wire.address import bind, bound_address, parse_address
+from switchgear.wire.server import Server
+
+KEY = "sk-sg-test"
+MODEL = "llama-3.1-8b"
+QUICK = Timeouts(connect_s=0.5, first_token_s=0.4, idle_s=0.4, total_s=1.5)
+PRICES = Prices(input_usd_per_mtok=1.0, output_usd_per_mtok=2.0)
+
+
+class KeptRecords:
+    """Keeps records in memory; `fail` makes a strict one fail, as a full disk would."""
+
+    def __init__(self, *, strict: bool = False) -> None:
+        self.strict = strict
+        self.kept: list[Record] = []
+        self.fail: Exception | None = None
+        self.arrived = asyncio.Event()
+
+    def append(self, record: Record) -> None:
+        self.kept.append(record)
+        self.arrived.set()
+
+    def append_strict(self, record: Record, done: Callable[[Exception | None], None]) -> None:
+        if self.fail is None:
+            self.append(record)
+        asyncio.get_running_loop().call_soon(done, self.fail)
+
+
+def backend(base_url: str, **changes: Any) -> Backend:
+    """A backend with quick time-outs."""
+    default = Backend(
+        kind=Kind.ONPREM,
+        base_url=base_url,
+        prices=PRICES,
+        timeouts=QUICK,
+        capabilities=Capabilities(continue_turn=ContinueTurn.PREFILL),
+    )
+    return msgspec.structs.replace(default, **changes)
+
+
+class Plane:
+    """Places by name, each serving `MODEL` unless told otherwise; `model` are the settings of the alias `chat`."""
+
+    def __init__(
+        self,
+        *names: str,
+        model: Mapping[str, Any] | None = None,
+        backends: Mapping[str, Mapping[str, Any]] | None = None,
+        served: Mapping[str, str] | None = None,
+        dead: tuple[str, ...] = (),
+        keys: tuple[Key, ...] = (),
+        strict: bool = False,
+        refuse_unrecorded: bool = False,
+        speed: float = 1000.0,
+        max_retries: int = 0,
+    ) -> None:
+        self.names = names or ("a", "b")
+        self.places: dict[str, Emulator] = {}
+        self._model = dict(model or {})
+        self._backends = dict(backends or {})
+        self._served = dict(served or {})
+        self._dead = dead
+        self._keys = keys
+        self._speed = speed
+        self._max_retries = max_retries
+        self.writable = True
+        self.records = KeptRecords(strict=strict)
+        self._refuse = refuse_unrecorded
+
+    async def __aenter__(self) -> Self:
+        backends, targets = {}, []
+        for name in self.names:
+            model = self._served.get(name, MODEL)
+            if name in self._dead:
+                sock = bind(parse_address("127.0.0.1:0"))
+                base_url = f"http://{bound_address(sock)}/v1"
+                sock.close()  # nothing listens there now
+            else:
+                profile = "cloud-api" if model == "gpt-x" else "h100-sxm"
+                place = Emulator(profile=profile, models=[model], name=name, speed=self._speed)
+                await place.start()
+                self.places[name] = place
+                base_url = place.base_url
+            backends[name] = backend(base_url, **self._backends.get(name, {}))
+            targets.append(Target(backend=name, model=model))
+        self._model.setdefault("targets", tuple(targets))
+        models = {"chat": Model(**self._model)}
+        demo = Key(name="demo", sha256=hashlib.sha256(KEY.encode()).hexdigest(), team="platform", pin=True)
+        self.builder = Builder({})
+        self.snapshot = make_snapshot(backends, models, (demo, *self._keys))
+        table = self.builder.build(self.snapshot)
+        desk = Desk(asyncio.get_running_loop(), "test/0", time.time, self.records, refuse_unrecorded=self._refuse)
+        self.gateway = Gateway(table, desk, writable=lambda: self.writable, rng=random.Random(7))
+        self.server = Server(self.gateway.handle, check_head=self.gateway.check_head)
+        sock = bind(parse_address("127.0.0.1:0"))
+        self.address = bound_address(sock)
+        await self.server.listen(sock)
+        self.base_url = f"http://{self.address}/v1"
+        self.client = AsyncOpenAI(base_url=self.base_url, api_key=KEY, max_retries=self._max_retries, timeout=20.0)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.client.close()
+        await self.server.close()
+        await self.gateway.tasks.close()
+        for pool in self.gateway.table.pools.values():
+            await pool.close()
+        for place in self.places.values():
+            await place.close()
+
+    async def record(self, count: int = 1) -> Record:
+        """The record of the `count`th call, once it is settled."""
+        async with asyncio.timeout(5.0):
+            while len(self.records.kept) < count:
+                self.records.arrived.clear()
+                await self.records.arrived.wait()
+        return self.records.kept[count - 1]
+
+    async def ask(self, text: str = "Tell me about rivers.", **fields: Any) -> str:
+        """One unstreamed chat call; its text."""
+        fields.setdefault("max_tokens", 24)
+        answer = await self.client.chat.completions.create(
+            model=fields.pop("model", "chat"), messages=[{"role": "user", "content": text}], **fields
+        )
+        return answer.choices[0].message.content or ""
+
+    async def stream(self, text: str = "Tell me about rivers.", **fields: Any) -> str:
+        """One streamed chat call, read to its end; its text."""
+        fields.setdefault("max_tokens", 24)
+        parts = []
+        stream = await self.client.chat.completions.create(
+            model=fields.pop("model", "chat"), messages=[{"role": "user", "content": text}], stream=True, **fields
+        )
+        async for chunk in stream:
+            if chunk.choices and chunk.choices[0].delta.content:
+                parts.append(chunk.choices[0].delta.content)
+        return "".join(parts)
