@@ -140,7 +140,6 @@ class ResponsesWriter:
             "tools": body.tools or [],
             "top_p": 1.0 if body.top_p is None else body.top_p,
             "truncation": "disabled",
-            "usage": None,
             "metadata": body.metadata or {},
         }
 

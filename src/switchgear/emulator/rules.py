@@ -99,6 +99,9 @@ def parse_rules(raw: Any) -> tuple[Rule, ...]:
 
 
 def _rule(raw: dict[str, Any], fault: Fault) -> Rule:
+    raw = {
+        name: value for name, value in raw.items() if name != "fired"
+    }  # told by the control endpoint beside each rule
     known = set(Rule.__struct_fields__)
     if unknown := sorted(set(raw) - known):
         raise EmulatorError(f"rule has an unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
