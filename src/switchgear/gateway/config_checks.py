@@ -118,7 +118,7 @@ def check_keys(doc: Decoder) -> None:
             )
         for place in doc.paths((*path, "models")):
             name = doc.at(place, str)
-            if name is not None and name not in models and models:
+            if models and name is not None and name not in models and name not in doc.cut_names:
                 doc.findings.refuse(place, f'names no model: "{name}"', suggest(name, models, what="Models"))
 
 

@@ -35,6 +35,8 @@ class Decoder:
         self.raw = raw
         self.values: dict[Path, object] = {}
         self.findings = findings
+        self.cut_names: set[str] = set()
+        """Names that were cut at a dot, as they were meant."""
 
     def names(self, path: Path) -> list[str]:
         """The keys of a table of the file, good or bad; none where no table stands."""
@@ -154,6 +156,7 @@ class Decoder:
         here = (*path, key)
         name = _cut_name(key, value, fields) if len(path) == 2 else None
         if name is not None:
+            self.cut_names.add(f"{path[1]}.{name}")
             whole = dotted((path[0], f"{path[1]}.{name}"))
             self.findings.refuse(
                 here, "is no key; a dot in a table's name begins a table below it", f"Quote the name: [{whole}]."
@@ -217,13 +220,17 @@ def _remedy(value: object, info: inspect.Type) -> str:
         case ((inspect.IntType() | inspect.FloatType() | inspect.BoolType()), str()):
             return "Write the bare value, without quotes and without a unit."
         case inspect.VarTupleType(), str() | dict():
-            return "Put it into brackets: [ … ]."
+            return "Put it into brackets: [ … ], or its header into two: [[ … ]]."
         case inspect.VarTupleType(), []:
             return "Write at least one, or leave the key out."
         case inspect.StrType(pattern=None), bool() | int() | float():
             return "Put it into quotes."
         case inspect.StrType(pattern=str() as pattern), str() if "64" in pattern:
             return "`switchgear key new` prints a key and its hash."
+        case ((inspect.IntType() | inspect.FloatType()), int() | float()) if not isinstance(value, bool):
+            return "Choose another, or leave it out for its default."
+        case inspect.StrType(), str():
+            return "Choose another."
         case ((inspect.StructType() | inspect.DictType()), list()):
             return "Write one table, with single brackets in its header."
         case ((inspect.StructType() | inspect.DictType()), _):

@@ -7,6 +7,7 @@ from switchgear.backends.registry import PROTOCOLS
 from switchgear.core.snapshot import Backend, Hedge, Kind, Prices, Retry, Target, Timeouts
 from switchgear.gateway.config_checks import is_loopback
 from switchgear.gateway.config_decode import Decoder
+from switchgear.gateway.config_model import Config
 from switchgear.gateway.config_secrets import is_credential_header, is_secret_header
 from switchgear.gateway.findings import suggest
 from switchgear.gateway.lines import Path, dotted
@@ -24,11 +25,8 @@ _OURS = frozenset(
 
 def check_backends(doc: Decoder) -> None:
     """Each place can be reached and paid for, and no secret stands in the file."""
-    targets = [target for _, target in doc.all(Target)]
-    used = {target.backend for target in targets}
-    every_target_known = len(targets) == sum(
-        len(doc.paths(("models", name, "targets"))) for name in doc.names(("models",))
-    )
+    whole = doc.at((), Config) is not None  # else a backend may seem unused because of another problem
+    used = {target.backend for _, target in doc.all(Target)}
     for name in doc.names(("backends",)):
         path: Path = ("backends", name)
         protocol = doc.at((*path, "protocol"), str)
@@ -40,7 +38,7 @@ def check_backends(doc: Decoder) -> None:
         _check_api_key(doc, path)
         _check_headers(doc, path)
         _check_timeouts(doc, path)
-        if every_target_known and name not in used:
+        if whole and name not in used:
             doc.findings.warn(path, "is no target of any model", "Name it in the targets of a model, or remove it.")
     for where, prices in doc.all(Prices):
         if prices.input_usd_per_mtok == 0 and prices.output_usd_per_mtok == 0:
