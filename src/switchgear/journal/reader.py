@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from heapq import merge
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from switchgear.journal.folder import Folder, OpenJournal
 from switchgear.journal.model import Position, Row
@@ -15,6 +16,7 @@ _COLUMNS = "?, seq, id, at_s, body"
 _FORWARD = f"SELECT {_COLUMNS} FROM record WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608  only our own column names
 _BACKWARD = f"SELECT {_COLUMNS} FROM record WHERE seq < ? ORDER BY seq DESC LIMIT ?"  # noqa: S608  as above
 _WITHIN = f"SELECT {_COLUMNS} FROM record WHERE seq BETWEEN ? AND ? AND id = ? ORDER BY seq DESC LIMIT 1"  # noqa: S608  as above
+_BODIES = "SELECT seq, body FROM record WHERE seq > ? ORDER BY seq LIMIT ?"
 _EXTENTS = "SELECT first_seq, last_seq FROM extent WHERE min_id <= ? AND max_id >= ? ORDER BY first_seq DESC"
 _EXTENTS_END = "SELECT coalesce(max(last_seq), 0) FROM extent"
 _BEFORE = """
@@ -54,12 +56,29 @@ class Reader:
                 found[journal.id] = row.seq
         return found
 
+    def count(self) -> int:
+        """How many rows there are now."""
+        return sum(self._number(journal, "SELECT count(*) FROM record") for journal in self._folder.journals())
+
     def read(self, after: Position, limit: int = 1000) -> list[Row]:
         """The next rows after a position, at most `limit`; none when nothing is new. `advanced` gives the position after them."""
         journals = self._folder.journals()
         found = [self._select(journal, _FORWARD, after.get(journal.id, 0), limit) for journal in journals]
         filled = [rows for rows in found if rows]
         return filled[0] if len(filled) == 1 else list(islice(merge(*filled, key=at), limit))
+
+    def bodies(self, after: Position, limit: int = 1000) -> tuple[list[bytes], dict[str, int]]:
+        """Like `read`, for views that only want what is in the rows: bodies, at most `limit` of each journal, in no order between
+        journals; and the position after them. Half the cost of `read`.
+        """
+        bodies: list[bytes] = []
+        position = dict(after)
+        for journal in self._folder.journals():
+            rows = self._fetch(journal, _BODIES, (after.get(journal.id, 0), limit))
+            if rows:
+                bodies += [body for _, body in rows]
+                position[journal.id] = rows[-1][0]
+        return bodies, position
 
     def rows(self, since_s: float | None = None) -> Iterator[Row]:
         """All rows, oldest first; those before `since_s` (Unix time) are left out."""
@@ -89,22 +108,20 @@ class Reader:
         """Close all files."""
         self._folder.close()
 
-    def _select(self, journal: OpenJournal, sql: str, *values: object) -> list[Row]:
+    def _fetch(self, journal: OpenJournal, sql: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         # All rows at once: a statement left open between two reads would keep the writer's log from being emptied.
         try:
-            found = journal.connection.execute(sql, (journal.id, *values)).fetchall()
+            return journal.connection.execute(sql, values).fetchall()
         except sqlite3.Error as error:
             self._folder.let_go(journal, error)
             return []
-        return [Row._make(columns) for columns in found]
+
+    def _select(self, journal: OpenJournal, sql: str, *values: object) -> list[Row]:
+        return [Row._make(columns) for columns in self._fetch(journal, sql, (journal.id, *values))]
 
     def _number(self, journal: OpenJournal, sql: str, *values: object) -> int:
-        try:
-            number: int = journal.connection.execute(sql, values).fetchone()[0]
-        except sqlite3.Error as error:
-            self._folder.let_go(journal, error)
-            return 0
-        return number
+        found = self._fetch(journal, sql, values)
+        return int(found[0][0]) if found else 0
 
     def _forward(self, journal: OpenJournal, since_s: float | None) -> Iterator[Row]:
         seq = 0 if since_s is None else self._number(journal, _BEFORE, since_s)
@@ -122,12 +139,7 @@ class Reader:
         tail = self._number(journal, _EXTENTS_END)
         if found := self._select(journal, _WITHIN, tail + 1, _LAST, call_id):
             return found
-        try:
-            extents = journal.connection.execute(_EXTENTS, (call_id, call_id)).fetchall()
-        except sqlite3.Error as error:
-            self._folder.let_go(journal, error)
-            return []
-        for first, last in extents:
+        for first, last in self._fetch(journal, _EXTENTS, (call_id, call_id)):
             if found := self._select(journal, _WITHIN, first, last, call_id):
                 return found
         return []
