@@ -189,7 +189,7 @@ class ServerConnection(RequestReader, asyncio.Protocol):
             if self._expects:
                 self._continue()
         elif self.server.draining:
-            self._end(linger=False)
+            self._end(linger=True)
         else:
             self._arm(self._limits.keep_alive_s)
 
@@ -210,11 +210,10 @@ class ServerConnection(RequestReader, asyncio.Protocol):
         if exchange.keep_alive:
             self._pump()
         else:
-            # Closing on bytes that were not read would reset the connection, and the caller may never see its answer.
-            self._end(linger=bool(self._upgrade or self._ready or self._held or self._refusal or self._lingering))
+            self._end(linger=True)
 
     def _refuse(self, refusal: RefusedRequest) -> None:
-        """Answer and close; what still comes is read and dropped for a while, or the caller may never see the answer."""
+        """Answer and close."""
         self.server.refused[refusal.code] += 1
         method = b"" if self._in_head else self._parser.get_method()
         exchange = Exchange(self, method, b"", {}, keep_alive=False, http_1_0=False, received_s=self._loop.time())
@@ -223,7 +222,11 @@ class ServerConnection(RequestReader, asyncio.Protocol):
         exchange.reply(refusal.status, self.server.error_body(refusal.code, str(refusal)))
 
     def _end(self, *, linger: bool) -> None:
-        """Close after what is written has left; with `linger`, what still comes is read and dropped for `linger_s`."""
+        """Close after what is written has left.
+
+        After an answer, `linger`: what still comes is read and dropped for `linger_s`. Closing on bytes that were not read resets the
+        connection, and a caller that was still sending would never see its answer.
+        """
         transport = self._transport
         self._lingering = True
         self._forget_request()
