@@ -7,8 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from switchgear.emulator.server import Emulator
+
+settings.register_profile(
+    "unhurried", deadline=None
+)  # no test asserts a time, not even Hypothesis's own limit for one example
+settings.load_profile("unhurried")
 
 
 @dataclass

@@ -18,6 +18,10 @@ leaves: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.builds(lambda b: {"type": "integer", "minimum": b[0], "maximum": b[0] + b[1]}, bounds),
     st.builds(lambda b: {"type": "integer", "exclusiveMinimum": b[0]}, bounds),
     st.builds(lambda b: {"type": "number", "minimum": b[0] / 8, "maximum": (b[0] + b[1]) / 8}, bounds),
+    st.builds(
+        lambda b: {"type": "number", "exclusiveMinimum": b[0] / 8, "exclusiveMaximum": (b[0] + b[1] + 1) / 8}, bounds
+    ),
+    st.builds(lambda b: {"type": "integer", "exclusiveMaximum": b[0], "minimum": b[0] - 1 - b[1]}, bounds),
     st.builds(lambda b: {"type": "integer", "maximum": b[0], "multipleOf": 1 + b[1]}, bounds),
     st.builds(lambda b: {"type": "string", "minLength": b[1], "maxLength": b[1] + 3}, bounds),
     st.builds(

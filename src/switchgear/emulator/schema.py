@@ -150,20 +150,19 @@ class _Maker:
 
     def _number(self, schema: Mapping[str, Any], *, whole: bool) -> float:
         step = schema.get("multipleOf", 1 if whole else 0.5)
-        low = schema.get("minimum", schema.get("exclusiveMinimum", -math.inf))
-        high = schema.get("maximum", schema.get("exclusiveMaximum", math.inf))
+        over, under = schema.get("exclusiveMinimum", -math.inf), schema.get("exclusiveMaximum", math.inf)
+        low, high = max(over, schema.get("minimum", -math.inf)), min(under, schema.get("maximum", math.inf))
         if low == -math.inf:
-            low = 0 if high >= 0 else high - 100 * step
-        first = math.ceil(low / step)
-        if first * step == schema.get("exclusiveMinimum", math.nan):
-            first += 1
-        last = min(first + 100, first + 100 if high == math.inf else math.floor(high / step))
-        if last * step == schema.get("exclusiveMaximum", math.nan):
-            last -= 1
+            low = 0 if high > 0 else high - 100 * step
+        first = math.ceil(low / step) + (math.ceil(low / step) * step == over)
+        last = first + 100
+        if high < last * step:
+            last = math.floor(high / step) - (math.floor(high / step) * step == under)
         if last < first:
-            if not whole and "multipleOf" not in schema and low < high:
-                return float((low + high) / 2)
-            raise self._refuse("its range holds no number")
+            middle = (low + high) / 2
+            if whole or "multipleOf" in schema or middle in (over, under) or not low <= middle <= high:
+                raise self._refuse("its range holds no number")
+            return float(middle)
         value = (first + self._draws.below(last - first + 1)) * step
         return int(value) if whole else value
 
