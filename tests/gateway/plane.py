@@ -134,7 +134,7 @@ class Plane:
     ) -> None:
         await self.client.close()
         await self.server.close()
-        await self.gateway.tasks.close()
+        await self.gateway.desk.tasks.close()
         for pool in self.gateway.table.pools.values():
             await pool.close()
         for place in self.places.values():

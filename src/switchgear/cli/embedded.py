@@ -36,6 +36,14 @@ _CLOUD = "gpt-x"
 _ENGINE = "pydoc-tiny"
 
 
+_EMULATED = (  # name, kind, hardware profile, model, region, USD per million tokens in and out (set for the demonstration)
+    ("appliance", Kind.APPLIANCE, "appliance", _SHARED, "eu-central", (0.02, 0.08)),
+    ("onprem", Kind.ONPREM, "l4", _SHARED, "eu-central", (0.05, 0.20)),
+    ("cloud", Kind.CLOUD, "cloud-api", _CLOUD, "us-east", (0.60, 2.40)),
+    ("edge", Kind.EDGE, "jetson-agx-orin", _SMALL, "eu-central", (0.01, 0.04)),
+)
+
+
 class Place:
     """One place of the embedded default: how its process is started, and how the gateway sees it."""
 
@@ -67,21 +75,16 @@ def has_engine() -> bool:
 
 def places(speed: float, first_port: int = 9101) -> list[Place]:
     """The five places, each on a port of its own from `first_port` on; without llama.cpp there are four."""
-    made = [
-        _emulated("appliance", Kind.APPLIANCE, "appliance", _SHARED, first_port, speed, "eu-central", Prices(input_usd_per_mtok=0.02, output_usd_per_mtok=0.08)),
-        _emulated("onprem", Kind.ONPREM, "l4", _SHARED, first_port + 1, speed, "eu-central", Prices(input_usd_per_mtok=0.05, output_usd_per_mtok=0.20)),
-        _emulated("cloud", Kind.CLOUD, "cloud-api", _CLOUD, first_port + 2, speed, "us-east", Prices(input_usd_per_mtok=0.60, output_usd_per_mtok=2.40)),
-        _emulated("edge", Kind.EDGE, "jetson-agx-orin", _SMALL, first_port + 3, speed, "eu-central", Prices(input_usd_per_mtok=0.01, output_usd_per_mtok=0.04)),
-    ]  # fmt: skip
+    made = [_emulated(*row, port=first_port + index, speed=speed) for index, row in enumerate(_EMULATED)]
     if has_engine():
         made.append(_engine(first_port + 4))
     return made
 
 
 def _emulated(
-    name: str, kind: Kind, profile: str, model: str, wanted: int, speed: float, region: str, prices: Prices
+    name: str, kind: Kind, profile: str, model: str, region: str, usd: tuple[float, float], *, port: int, speed: float
 ) -> Place:
-    port = free_port(wanted)
+    port = free_port(port)
     listen = f"127.0.0.1:{port}"
     return Place(
         name,
@@ -91,7 +94,7 @@ def _emulated(
             kind=kind,
             base_url=f"http://{listen}/v1",
             region=region,
-            prices=prices,
+            prices=Prices(input_usd_per_mtok=usd[0], output_usd_per_mtok=usd[1]),
             probe=True,
             capabilities=Capabilities(continue_turn=ContinueTurn.PREFILL),
             timeouts=Timeouts(connect_s=1.0, first_token_s=10.0, idle_s=5.0, total_s=120.0),

@@ -1,5 +1,6 @@
 """The data plane's HTTP face: OpenAI's API in, calls dispatched, models listed."""
 
+import logging
 import os
 import random
 import time
@@ -9,10 +10,9 @@ from time import monotonic
 import msgspec
 
 from switchgear.core.snapshot import Delivery, Endpoint, Key
-from switchgear.core.tasks import TaskOwner
 from switchgear.gateway.call import Call, Desk
 from switchgear.gateway.candidates import allowed_route, candidates_of, refusal
-from switchgear.gateway.dispatch import Dispatcher, prepare
+from switchgear.gateway.dispatch import Dispatch
 from switchgear.gateway.errors import CATALOGUE, Refused, error_body
 from switchgear.gateway.head import ASSUMED_COMPLETION_TOKENS, CallHead
 from switchgear.gateway.strategies import STRATEGIES, Ask
@@ -20,6 +20,7 @@ from switchgear.gateway.table import Route, Table
 from switchgear.wire.errors import RefusedRequest
 from switchgear.wire.exchange import JSON, Exchange
 
+log = logging.getLogger(__name__)
 _ENDPOINTS = {f"/v1/{endpoint.value}".encode(): endpoint for endpoint in Endpoint}
 _MODELS = b"/v1/models"
 _FORWARDED = (b"openai-beta", b"traceparent", b"tracestate", b"x-request-id", b"idempotency-key")
@@ -34,12 +35,8 @@ class Gateway:
     ) -> None:
         self.table = table
         self.desk = desk
-        self.calls = 0
-        """Calls in flight."""
-        self.tasks = TaskOwner("gateway")
         self._writable = writable
         self._random = rng or random.Random()  # noqa: S311  spreads load and waits; no secret depends on it
-        self._dispatcher = Dispatcher(self.tasks, self._random)
         self._created = int(time.time())  # noqa: TID251  shown as the age of each model, decides nothing
         self._id_head = os.urandom(4).hex()
         self._id_count = 0
@@ -78,24 +75,21 @@ class Gateway:
             return
         call = Call(self.desk, self.table, exchange, self._call_id(), endpoint)
         try:
-            route = self._admit(call)
+            head, route = self._admit(call)
         except Refused as error:
             call.refuse(error)
             return
-        self.calls += 1
-        task = self.tasks.start(self._dispatch(call, route))
-        call.task = task
-        exchange.on_gone = task.cancel  # type: ignore[assignment]  # its result says whether it was still running: of no use here
-
-    async def _dispatch(self, call: Call, route: Route) -> None:
+        self.desk.calls += 1
+        exchange.on_gone = call.gone
         try:
-            await self._dispatcher.run(call, route)
-        finally:
-            self.calls -= 1
+            Dispatch(call, head, route, self._random).begin()
+        except Exception as error:
+            log.exception("call %s met a defect", call.id)
+            call.defect(error)
 
     # -- identify, authorize, admit, route --
 
-    def _admit(self, call: Call) -> Route:
+    def _admit(self, call: Call) -> tuple[CallHead, Route]:
         exchange, table, desk = call.exchange, self.table, self.desk
         key = exchange.context
         if not isinstance(key, Key):
@@ -133,8 +127,7 @@ class Gateway:
         route.state.retries.call(now_s)
         if config.hedge is not None:
             route.state.hedges.call(now_s)
-        prepare(call)
-        return route
+        return head, route
 
     def _read_headers(self, call: Call, headers: dict[bytes, bytes]) -> None:
         for name in _FORWARDED:
@@ -210,7 +203,7 @@ class Gateway:
         now_s = monotonic()
         return {
             "snapshot": self.table.snapshot.id,
-            "calls_in_flight": self.calls,
+            "calls_in_flight": self.desk.calls,
             "targets": [
                 {
                     "backend": target.backend_name,

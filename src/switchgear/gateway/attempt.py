@@ -1,6 +1,11 @@
-"""One try at one target: ask it, follow its answer, judge how it ended."""
+"""One try at one target: ask it, follow its answer, judge how it ended. Driven by what the connection tells it; no task, no future.
 
+`Try` is the wire's `Receiver`. Its end is told once to `dispatch` through `ended(attempt, failure)`; nothing is told after `cancel`.
+"""
+
+import asyncio
 import math
+from collections.abc import Callable
 from time import monotonic
 
 from switchgear.backends.errors import BackendError
@@ -8,132 +13,216 @@ from switchgear.backends.model import Answer, Fields, Usage
 from switchgear.core.errors import SwitchgearError
 from switchgear.core.record import Attempt, AttemptKind, AttemptOutcome
 from switchgear.gateway.call import Call
-from switchgear.gateway.failure import AttemptFailed, Failure, Next, failure_of
-from switchgear.gateway.relay import StreamReceiver, WholeReceiver
+from switchgear.gateway.failure import Failure, Next, failure_of
 from switchgear.gateway.table import Target
 from switchgear.wire.client import ClientConnection
-from switchgear.wire.errors import ExchangeError, ResetError
+from switchgear.wire.errors import AnswerTooLarge, ResetError
 
 _STALE = 8
 """So many stale pooled connections are replaced unseen before a reset counts as the backend's."""
+_ANSWER_BYTES = 256 * 1024 * 1024
+"""A whole answer larger than this is refused (2,048 embeddings of 3,072 numbers are about 70 MiB)."""
+
+Ended = Callable[["Try", Failure | None], None]
 
 
 class Try:
-    """An attempt under way. `run` returns when the caller's answer is complete (or ready, where it is not streamed) or raises."""
+    """An attempt whose answer is kept until it is whole. `ended` hears of its end: None, or the failure."""
 
-    __slots__ = ("_connection", "_probe", "call", "fields", "receiver", "record", "target")
+    __slots__ = (
+        "_connecting",
+        "_connection",
+        "_ended",
+        "_kept",
+        "_over",
+        "_probe",
+        "_request",
+        "_size",
+        "_stale",
+        "began_s",
+        "call",
+        "fields",
+        "finish_reason",
+        "first_s",
+        "headers",
+        "record",
+        "status",
+        "target",
+    )
 
-    def __init__(self, call: Call, target: Target, kind: AttemptKind, fields: Fields, waited_s: float = 0.0) -> None:
+    streamed = False
+
+    def __init__(
+        self, call: Call, target: Target, kind: AttemptKind, fields: Fields, ended: Ended, waited_s: float = 0.0
+    ) -> None:
         self.call = call
         self.target = target
         self.fields = fields
-        self.receiver: StreamReceiver | WholeReceiver | None = None
+        self.status = 0
+        self.headers: dict[bytes, bytes] = {}
+        self.first_s = 0.0
+        """When the first token (or, unstreamed, the head) came, monotonic seconds; 0 before."""
+        self.finish_reason = ""
+        self._ended = ended
+        self._over = False
         self._connection: ClientConnection | None = None
-        self._probe = False
-        self.record = Attempt(target.backend_name, target.model, kind, monotonic() - call.started_s, waited_s=waited_s)
+        self._connecting: asyncio.Task[None] | None = None
+        self._kept: list[bytes] = []
+        self._size = 0
+        self._stale = _STALE
+        self.began_s = began_s = monotonic()
+        self.record = Attempt(target.backend_name, target.model, kind, began_s - call.started_s, waited_s=waited_s)
         call.attempts.append(self.record)
 
-    async def run(self, receiver: StreamReceiver | WholeReceiver) -> None:
-        """Ask the target and push its answer into `receiver`. Raises AttemptFailed; when cancelled, the exchange is closed at once."""
-        target, record = self.target, self.record
-        state, backend_state = target.state, target.backend_state
-        began_s = monotonic()
-        self.receiver = receiver
-        self._probe = state.breaker.began(began_s)
-        state.in_flight += 1
-        backend_state.in_flight += 1
-        try:
-            await self._exchange(receiver)
-            self._judge(receiver)
-        except (ExchangeError, BackendError, AttemptFailed) as error:
-            self._close()
-            failure = error.failure if isinstance(error, AttemptFailed) else self._failure(error)
-            self._failed(failure)
-            raise (error if isinstance(error, AttemptFailed) else AttemptFailed(failure)) from error
-        except BaseException:  # cancelled: the caller is gone, or a hedge lost
-            self._close()
-            record.duration_s = monotonic() - began_s
-            record.outcome = AttemptOutcome.CANCELLED if self.call.winner in (None, self) else AttemptOutcome.LOST
-            self._bill_partly(receiver)
-            state.breaker.abandoned(probe=self._probe)
-            raise
-        finally:
-            state.in_flight -= 1
-            backend_state.in_flight -= 1
-        now_s = monotonic()
-        record.duration_s = duration_s = now_s - began_s
-        record.outcome = AttemptOutcome.OK
-        if receiver.first_s:
-            record.ttft_s = receiver.first_s - began_s
-        state.latency.observe(record.ttft_s if record.ttft_s is not None else duration_s, now_s)
-        state.breaker.completed(now_s, good=True, duration_s=duration_s, probe=self._probe)
+    # -- asking --
 
-    async def _exchange(self, receiver: StreamReceiver | WholeReceiver) -> None:
+    def start(self) -> None:
+        """Ask the target; on an idle connection at once, else on a new one."""
         call, target = self.call, self.target
+        state = target.state
+        self._probe = state.breaker.began(self.began_s)
+        state.in_flight += 1
+        target.backend_state.in_flight += 1
+        call.running.append(self)
         body = target.adapter.body(self.fields)
-        request = b"%b%bcontent-length: %d\r\n\r\n%b" % (
+        self._request = b"%b%bcontent-length: %d\r\n\r\n%b" % (
             target.heads[call.endpoint],
             call.forwarded,
             len(body),
             body,
         )
-        timeouts = target.timeouts
-        streamed = receiver.streamed
-        loop = call.desk.loop
-        for left in range(_STALE, -1, -1):
-            now_s = monotonic()
-            connection = target.pool.try_acquire()
-            if connection is None:
-                connect_s = min(timeouts.connect_s, call.deadline_s - now_s)
-                connection = await target.pool.acquire(max(0.001, connect_s))
-                now_s = monotonic()
-            self._connection = connection
-            receiver.attach(self, connection, loop)
-            connection.send(
-                request,
-                receiver,
-                first_s=timeouts.first_token_s if streamed else timeouts.total_s,
-                idle_s=timeouts.idle_s if streamed else timeouts.total_s,
-                deadline=min(now_s + timeouts.total_s, call.deadline_s),
-                hold_first=streamed,
-            )
-            try:
-                await receiver.done
-            except ResetError as error:
-                if not error.reused or not left:
-                    raise
-            else:
-                return
-
-    def _judge(self, receiver: StreamReceiver | WholeReceiver) -> None:
-        """The exchange ended well; did the answer? Raises AttemptFailed or BackendError."""
-        record = self.record
-        record.status = status = receiver.status
-        if status >= 300 or status < 200:
-            error = self.target.adapter.error(status, receiver.headers, receiver.body(), self.call.desk.now_s())
-            raise AttemptFailed(failure_of(error))
-        if isinstance(receiver, WholeReceiver):
-            answer = self.target.adapter.answer(self.call.endpoint, receiver.body())
-            self._bill(answer.usage, answer.text_bytes)
-            receiver.answer = answer
+        connection = target.pool.try_acquire()
+        if connection is not None:
+            self._send(connection)
         else:
-            reader = receiver.reader
-            self._bill(reader.usage, 0 if reader.usage is not None else sum(map(len, reader.text)))
+            self._connecting = call.desk.tasks.start(self._connect())
 
-    def _failure(self, error: SwitchgearError) -> Failure:
-        failure = failure_of(error)
-        if failure.code == "upstream_timeout" and monotonic() >= self.call.deadline_s - 0.002:
-            return failure._replace(code="deadline_exceeded", next=Next.NOWHERE)
-        return failure
+    async def _connect(self) -> None:
+        connect_s = min(self.target.timeouts.connect_s, self.call.deadline_s - monotonic())
+        try:
+            connection = await self.target.pool.acquire(max(0.001, connect_s))
+        except SwitchgearError as error:
+            self._connecting = None
+            self._failed(error)
+        else:
+            self._connecting = None
+            self._send(connection)
 
-    def _failed(self, failure: Failure) -> None:
-        record, state, call = self.record, self.target.state, self.call
+    def _send(self, connection: ClientConnection) -> None:
+        timeouts = self.target.timeouts
+        self._connection = connection
+        deadline_s = min(monotonic() + timeouts.total_s, self.call.deadline_s)
+        if self.streamed:
+            connection.send(
+                self._request,
+                self,
+                first_s=timeouts.first_token_s,
+                idle_s=timeouts.idle_s,
+                deadline=deadline_s,
+                hold_first=True,
+            )
+        else:
+            total_s = timeouts.total_s
+            connection.send(self._request, self, first_s=total_s, idle_s=total_s, deadline=deadline_s)
+
+    def cancel(self, *, lost: bool = False) -> None:
+        """End it at once: the caller is gone, or (`lost`) another attempt was first. The backend sees its connection close."""
+        if self._over:
+            return
+        record = self.record
+        record.duration_s = monotonic() - self.began_s
+        record.outcome = AttemptOutcome.LOST if lost else AttemptOutcome.CANCELLED
+        self._bill_partly()
+        self.target.state.breaker.abandoned(probe=self._probe)
+        self._close()
+
+    # -- wire.Receiver --
+
+    def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
+        self.status = status
+        self.headers = headers
+        self.first_s = monotonic()
+
+    def on_data(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > _ANSWER_BYTES:
+            self._failed(AnswerTooLarge(f"the answer is larger than {_ANSWER_BYTES} bytes"))
+        else:
+            self._kept.append(data)
+
+    def on_end(self) -> None:
+        self._connection = None  # it serves others from now on
+        if self._over:
+            return
+        try:
+            if self.status == 200:
+                answer: Answer = self.target.adapter.answer(self.call.endpoint, self.body())
+            else:
+                answer = self._judge_status()
+        except BackendError as error:
+            self._failed(error)
+            return
+        self.finish_reason = answer.finish_reason
+        self._bill(answer.usage, answer.text_bytes)
+        self._succeeded()
+
+    def on_fault(self, error: Exception) -> None:
+        self._connection = None
+        if self._over:
+            return
+        if isinstance(error, ResetError) and error.reused and self._stale:
+            self._stale -= 1  # a pooled connection that was stale is replaced unseen
+            connection = self.target.pool.try_acquire()
+            if connection is not None:
+                self._send(connection)
+            else:
+                self._connecting = self.call.desk.tasks.start(self._connect())
+            return
+        if not isinstance(error, SwitchgearError):
+            raise TypeError("the wire tells of its own errors only") from error
+        self._failed(error)
+
+    def body(self) -> bytes:
+        """What came of the answer's body."""
+        kept = self._kept
+        return kept[0] if len(kept) == 1 else b"".join(kept)
+
+    # -- the end --
+
+    def _judge_status(self) -> Answer:
+        """A status other than 200. Raises HttpError for all but the 2xx."""
+        status = self.status
+        if 200 <= status < 300:
+            return self.target.adapter.answer(self.call.endpoint, self.body())
+        raise self.target.adapter.error(status, self.headers, self.body(), self.call.desk.now_s())
+
+    def _succeeded(self) -> None:
         now_s = monotonic()
-        record.duration_s = now_s - call.started_s - record.started_s
+        record, state = self.record, self.target.state
+        duration_s = now_s - self.began_s
+        latency_s = self.first_s - self.began_s
+        record.status = self.status
+        record.duration_s = duration_s
+        record.outcome = AttemptOutcome.OK
+        record.ttft_s = latency_s
+        state.latency.observe(latency_s, now_s)
+        state.breaker.completed(now_s, good=True, duration_s=duration_s, probe=self._probe)
+        self._close()
+        self._ended(self, None)
+
+    def _failed(self, error: SwitchgearError) -> None:
+        if self._over:
+            return
+        failure = failure_of(error)
+        now_s = monotonic()
+        if failure.code == "upstream_timeout" and now_s >= self.call.deadline_s - 0.002:
+            failure = failure._replace(code="deadline_exceeded", next=Next.NOWHERE)
+        record, state = self.record, self.target.state
+        record.duration_s = now_s - self.began_s
         record.error = failure.reason
-        record.status = record.status or failure.status
-        if self.receiver is not None and self.receiver.first_s:
-            record.ttft_s = self.receiver.first_s - call.started_s - record.started_s
+        record.status = self.status or failure.status
+        if self.first_s:
+            record.ttft_s = self.first_s - self.began_s
         if failure.retry_after_s is not None and failure.next is Next.AGAIN:
             state.rest_until_s = now_s + failure.retry_after_s
         if failure.blames_target:
@@ -141,6 +230,27 @@ class Try:
             state.breaker.completed(now_s, good=False, duration_s=record.duration_s, probe=self._probe)
         else:
             state.breaker.abandoned(probe=self._probe)
+        self._close()
+        self._ended(self, failure)
+
+    def _close(self) -> None:
+        """Let go of everything; an exchange that has not come to its end is closed."""
+        self._over = True
+        target = self.target
+        target.state.in_flight -= 1
+        target.backend_state.in_flight -= 1
+        self.call.running.remove(self)
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._connection is not None and not self._detach():
+            self._connection.cancel()
+            self._connection = None
+
+    def _detach(self) -> bool:
+        """Whether the exchange may run on to its end although the attempt is over."""
+        return False
+
+    # -- usage and cost --
 
     def _bill(self, usage: Usage | None, text_bytes: int) -> None:
         record = self.record
@@ -157,26 +267,7 @@ class Try:
             record.usage = "estimated"
         record.cost_usd = self.target.cost_usd(record.prompt_tokens, record.cached_tokens, record.completion_tokens)
 
-    def _bill_partly(self, receiver: StreamReceiver | WholeReceiver) -> None:
-        """An attempt that was cut off: what it had produced is estimated; one that had produced nothing costs nothing."""
-        if isinstance(receiver, StreamReceiver) and receiver.reader.text:
-            self._bill(receiver.reader.usage, sum(map(len, receiver.reader.text)))
-        elif self.record.outcome is AttemptOutcome.LOST:
+    def _bill_partly(self) -> None:
+        """An attempt that was cut off unstreamed: a hedge that lost had its prompt read; else nothing came of it."""
+        if self.record.outcome is AttemptOutcome.LOST:
             self._bill(None, 0)
-
-    def bill_sent(self) -> None:
-        """A broken stream whose text the caller keeps: that part is paid for, by estimate."""
-        receiver = self.receiver
-        if isinstance(receiver, StreamReceiver):
-            self._bill(receiver.reader.usage, sum(map(len, receiver.reader.text)))
-
-    def _close(self) -> None:
-        """Close the exchange unless it came to its end (its connection may serve another call by then)."""
-        if self._connection is not None and self.receiver is not None and not self.receiver.ended:
-            self._connection.cancel()
-
-
-def whole_answer(receiver: WholeReceiver) -> Answer:
-    """The answer of an attempt that ended well."""
-    assert receiver.answer is not None  # noqa: S101  set by `Try.run` before it returns
-    return receiver.answer

@@ -1,17 +1,21 @@
 """One call: what it asked for, what happened to it so far, and the one way in which it ends."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from switchgear.core.record import VERSION, Attempt, AttemptOutcome, Outcome, Record, RuledOut
 from switchgear.core.snapshot import Delivery, Endpoint, Key
-from switchgear.gateway.errors import CallError, error_body
+from switchgear.core.tasks import TaskOwner
+from switchgear.gateway.errors import CallError, Failed, error_body
 from switchgear.gateway.head import CallHead
 from switchgear.gateway.shape import error_event
 from switchgear.gateway.table import Route, Table, Target
 from switchgear.wire.exchange import EVENT_STREAM, JSON, Exchange, header
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from switchgear.gateway.attempt import Try
@@ -35,7 +39,7 @@ class Recorder(Protocol):
 class Desk:
     """What every call of a data plane shares."""
 
-    __slots__ = ("loop", "name", "now_s", "recorder", "refuse_unrecorded")
+    __slots__ = ("calls", "loop", "name", "now_s", "recorder", "refuse_unrecorded", "tasks")
 
     def __init__(
         self,
@@ -51,6 +55,10 @@ class Desk:
         self.now_s = now_s
         self.recorder = recorder
         self.refuse_unrecorded = refuse_unrecorded
+        self.tasks = TaskOwner("calls")
+        """Connections being opened for a call."""
+        self.calls = 0
+        """Calls dispatched and not over."""
 
 
 class Call:
@@ -73,12 +81,14 @@ class Call:
         "head",
         "id",
         "key",
+        "over",
         "request_bytes",
         "route",
         "ruled_out",
+        "running",
         "started_s",
         "table",
-        "task",
+        "timer",
         "tokens_moved",
         "ttft_s",
         "winner",
@@ -113,7 +123,11 @@ class Call:
         self.answer_bytes = 0
         self.tokens_moved = 0
         """Tokens (about) that were completion to the caller and prompt to the backend that continued the answer."""
-        self.task: asyncio.Task[None] | None = None
+        self.running: list[Try] = []
+        """Attempts under way: one, or two where hedged."""
+        self.timer: asyncio.TimerHandle | None = None
+        self.over = False
+        """Whether it has its end."""
 
     # -- answering --
 
@@ -137,15 +151,39 @@ class Call:
             self.answered = attempt.target
         return self.winner is attempt
 
-    def commit(self, attempt: "Try", headers: dict[bytes, bytes]) -> None:
-        """The commit point of a streamed answer: its head goes out with the first bytes."""
+    def commit(self, attempt: "Try") -> None:
+        """The commit point of a streamed answer: its head goes out with the first bytes; a hedge beside it has lost."""
         self.committed = True
         self.ttft_s = monotonic() - self.started_s
-        self.exchange.start(200, self.answer_head(attempt.target, headers, EVENT_STREAM))
+        for other in tuple(self.running):
+            if other is not attempt:
+                other.cancel(lost=True)
+        self.exchange.start(200, self.answer_head(attempt.target, attempt.headers, EVENT_STREAM))
 
     def write(self, data: bytes) -> None:
         self.answer_bytes += len(data)
         self.exchange.write(data)
+
+    def later(self, wait_s: float, step: Callable[[], None]) -> None:
+        """Take a step after a while, unless the call is over by then."""
+
+        def run() -> None:
+            self.timer = None
+            try:
+                step()
+            except Exception as error:
+                log.exception("call %s met a defect", self.id)
+                self.defect(error)
+
+        self.timer = self.desk.loop.call_later(wait_s, run)
+
+    def stop(self, *, lost: bool) -> None:
+        """End the attempts under way and what was to come."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        for attempt in tuple(self.running):
+            attempt.cancel(lost=lost)
 
     # -- the end --
 
@@ -182,8 +220,24 @@ class Call:
             Outcome.FAILED, status or error.status, error.code, body or error.body(), error.retry_after_s
         )
 
+    def defect(self, error: Exception) -> None:
+        """The gateway itself is at fault: end with an error that says so, if there is no end yet."""
+        if self.over:
+            return
+        self.stop(lost=False)
+        told = Failed(
+            "internal_error", f"A defect of the gateway ({type(error).__name__}); quote {self.id} when reporting it."
+        )
+        if self.committed:
+            self.break_stream(told)
+        else:
+            self.fail(told)
+
     def gone(self) -> None:
-        """The caller hung up."""
+        """The caller hung up: whoever works for it is told at once."""
+        if self.over:
+            return
+        self.stop(lost=False)
         self._end(Outcome.CANCELLED, self.exchange.status, "", lambda: None)
 
     def _end_with_error(
@@ -200,7 +254,11 @@ class Call:
 
     def _end(self, outcome: Outcome, status: int, code: str, send: Callable[[], None]) -> None:
         """Leave the record and send the last of the answer: the record first where the answer must wait for it."""
+        self.over = True
+        self.exchange.on_gone = None
         desk = self.desk
+        if self.candidates:
+            desk.calls -= 1
         record = self._record(outcome, status, code)
         if not desk.recorder.strict:
             send()

@@ -1,6 +1,9 @@
-"""The chain of attempts of one call: which target next, when, and when to give up (DESIGN, failure rules 1 to 7)."""
+"""The attempts of one call, one after the other (or two at a time, hedged), until it has its answer (DESIGN, failure rules 1 to 7).
 
-import asyncio
+Event-driven: each step is called by what happened before it (a request arrived, an attempt ended, a wait is over). A call
+therefore costs no task and no future.
+"""
+
 import logging
 import random
 from time import monotonic
@@ -8,199 +11,119 @@ from time import monotonic
 from switchgear.backends.model import Fields
 from switchgear.core.record import AttemptKind, AttemptOutcome
 from switchgear.core.snapshot import Delivery
-from switchgear.core.tasks import TaskOwner
-from switchgear.gateway.attempt import Try, whole_answer
+from switchgear.gateway.attempt import Try
 from switchgear.gateway.call import Call
-from switchgear.gateway.candidates import busy, too_dear
+from switchgear.gateway.chain import Chain
 from switchgear.gateway.errors import Failed
-from switchgear.gateway.failure import AttemptFailed, Failure, Next
-from switchgear.gateway.head import with_usage_asked
-from switchgear.gateway.relay import HeldReceiver, StreamReceiver, WholeReceiver
-from switchgear.gateway.rescue import Diverged, RescueReceiver, Sent, continuation_fields
+from switchgear.gateway.failure import Failure, Next
+from switchgear.gateway.head import CallHead, with_usage_asked
+from switchgear.gateway.relay import HeldTry, StreamTry
+from switchgear.gateway.rescue import RescueTry, Sent, continuation_fields
 from switchgear.gateway.table import Route, Target
 
 log = logging.getLogger(__name__)
 
 
-class Chain:
-    """What is still open to a call. Decides; asks nobody."""
+class Dispatch:
+    """Drives one call. `ended` of each attempt comes back here; `call.over` says that nothing more is to be done."""
 
-    __slots__ = ("_again", "_call", "_random", "_remaining", "_route", "_tries", "failure")
+    __slots__ = ("_call", "_chain", "_failure", "_head", "_random", "_rescue", "_route")
 
-    def __init__(self, call: Call, route: Route, rng: random.Random) -> None:
+    def __init__(self, call: Call, head: CallHead, route: Route, rng: random.Random) -> None:
         self._call = call
+        self._head = head
         self._route = route
         self._random = rng
-        self._remaining = list(call.candidates)
-        self._again: dict[Target, tuple[float, int]] = {}
-        """Targets that may be asked again: not before when, and how often they have failed."""
-        self._tries: dict[Target, int] = {}
-        self.failure: Failure | None = None
-        """The last one: what the caller hears if nothing is left."""
+        self._chain: Chain | None = None
+        self._rescue: Rescue | None = None
+        self._failure: Failure | None = None
 
-    def first(self) -> Target:
-        return self._remaining.pop(0)
+    def begin(self) -> None:
+        """Ask the first candidate."""
+        call, head = self._call, self._head
+        if head.streamed and not head.wants_usage and head.endpoint.value.endswith("completions"):
+            with_usage_asked(head.fields)  # counted in any case; the caller does not see what it did not ask for
+        first = call.candidates[0]
+        now_s = monotonic()
+        rest_s = first.state.rest_until_s - now_s
+        if rest_s > 0 and now_s + rest_s < call.deadline_s:  # everybody asked to be left alone for a while
+            call.later(rest_s, lambda: self._ask(first, AttemptKind.FIRST, rest_s))
+            return
+        self._ask(first, AttemptKind.FIRST, 0.0)
+        if self._route.config.hedge is not None and not call.over:
+            self._plan_hedge(first)
 
-    def failed(self, target: Target, failure: Failure, now_s: float) -> None:
-        """An attempt failed: note what that leaves."""
-        self.failure = failure
-        tries = self._tries[target] = self._tries.get(target, 0) + 1
-        self._again.pop(target, None)
-        if failure.next is Next.AGAIN:
-            retry = self._route.config.retry
-            if failure.retry_after_s is not None:
-                wait_s = failure.retry_after_s
-            else:  # full jitter (Brooker, "Exponential Backoff And Jitter", 2015)
-                wait_s = self._random.uniform(0.0, min(retry.max_backoff_s, retry.backoff_s * 2 ** (tries - 1)))
-            self._again[target] = (now_s + wait_s, tries)
-        elif failure.next is Next.LARGER:
-            window = target.context_window
-            self._remaining = [
-                other
-                for other in self._remaining
-                if other.context_window is None or (window is not None and other.context_window > window)
-            ]
-        elif failure.next is Next.NOWHERE:
-            self._remaining.clear()
-            self._again.clear()
+    def _chained(self) -> Chain:
+        if self._chain is None:
+            self._chain = Chain(self._call, self._route, self._random)
+        return self._chain
 
-    def next(self, now_s: float) -> tuple[Target, AttemptKind, float] | None:
-        """The next target, why it is asked, and seconds to wait before; None: give up. Takes from the retry budget."""
-        call, config = self._call, self._route.config
-        if self.failure is not None and self.failure.next is Next.NOWHERE:
-            return None
-        if len(call.attempts) >= config.retry.attempts or now_s >= call.deadline_s:
-            return None
-        choice = self._choose(now_s)
-        if choice is None or now_s + choice[2] >= call.deadline_s or not self._route.state.retries.take(now_s):
-            return None
-        target = choice[0]
-        if target in self._remaining:
-            self._remaining.remove(target)
-        return choice
-
-    def _choose(self, now_s: float) -> tuple[Target, AttemptKind, float] | None:
-        for target in self._remaining:
-            if not busy(target, now_s) and self._affordable(target) and target.state.rest_until_s <= now_s:
-                return target, AttemptKind.FALLBACK, 0.0
-        again = [(when_s, target) for target, (when_s, _) in self._again.items() if self._affordable(target)]
-        if not again:
-            return None
-        when_s, target = min(again, key=lambda entry: entry[0])
-        return target, AttemptKind.RETRY, max(0.0, when_s - now_s)
-
-    def _affordable(self, target: Target) -> bool:
-        """Whether the cost limit of the call allows one more attempt there, by estimate, beside what was spent."""
-        limit = self._route.config.max_cost_usd
-        head = self._call.head
-        if limit is None or head is None:
-            return True
-        spent = sum(attempt.cost_usd or 0.0 for attempt in self._call.attempts)
-        return not too_dear(target, head, limit - spent)
-
-    def hedge(self, now_s: float) -> Target | None:
-        """A second target to ask beside a slow first, if there is one and the budgets allow it."""
-        for target in self._remaining:
-            if not busy(target, now_s) and self._affordable(target) and target.state.rest_until_s <= now_s:
-                if not self._route.state.hedges.take(now_s):
-                    return None
-                self._remaining.remove(target)
-                return target
-        return None
-
-    def rescuers(self, now_s: float) -> list[Target]:
-        """Who may carry on a broken stream: candidates not asked yet, then those that failed without being silent."""
-        return [
-            target
-            for target in (*self._remaining, *self._again)
-            if not busy(target, now_s) and self._affordable(target)
-        ]
-
-
-class Dispatcher:
-    """Runs calls through their chains."""
-
-    def __init__(self, tasks: TaskOwner, rng: random.Random) -> None:
-        self._tasks = tasks
-        self._random = rng
-
-    async def run(self, call: Call, route: Route) -> None:
-        """Answer one call, whatever happens. Ends it exactly once."""
-        try:
-            await self._run(call, route)
-        except asyncio.CancelledError:
-            call.gone()
-        except Exception:
-            log.exception("call %s met a defect", call.id)
-            error = Failed("internal_error", f"A defect of the gateway; quote {call.id} when reporting it.")
-            if call.committed:
-                call.break_stream(error)
-            else:
-                call.fail(error)
-
-    async def _run(self, call: Call, route: Route) -> None:
-        chain = Chain(call, route, self._random)
-        target, kind, waited_s = chain.first(), AttemptKind.FIRST, 0.0
-        rest_s = target.state.rest_until_s - monotonic()
-        if rest_s > 0:
-            await self._rest(call, rest_s)
-        while True:
-            attempt = Try(call, target, kind, self._fields(call, target), waited_s)
-            try:
-                if route.config.hedge is not None and kind is AttemptKind.FIRST:
-                    attempt = await self._hedged(call, route, chain, attempt)
-                else:
-                    await attempt.run(self._receiver(call, target))
-                    call.claim(attempt)
-            except AttemptFailed as error:
-                now_s = monotonic()
-                chain.failed(target, error.failure, now_s)
-                if call.committed:
-                    await self._rescue(call, route, chain, error.failure)
-                    return
-                choice = chain.next(now_s)
-                if choice is None:
-                    self._give_up(call, error.failure)
-                    return
-                target, kind, waited_s = choice
-                if waited_s:
-                    await asyncio.sleep(waited_s)
-            else:
-                self._complete(call, attempt)
-                return
-
-    async def _rest(self, call: Call, rest_s: float) -> None:
-        """Every candidate asked to be left alone for a while; the first of them is waited for, if the deadline allows."""
-        if monotonic() + rest_s < call.deadline_s:
-            await asyncio.sleep(rest_s)
-
-    def _fields(self, call: Call, target: Target) -> Fields:
-        head = call.head
-        assert head is not None  # noqa: S101  a call is dispatched with its head
-        fields = head.fields
+    def _fields(self, target: Target) -> Fields:
+        fields = self._head.fields
         fields["model"] = target.model_raw
         return fields
 
-    def _receiver(self, call: Call, target: Target) -> StreamReceiver | WholeReceiver:
-        head = call.head
-        if head is None or not head.streamed:
-            return WholeReceiver()
-        reader = target.adapter.reader(call.endpoint, head.choices)
-        return (StreamReceiver if call.delivery is Delivery.STREAM else HeldReceiver)(call, reader)
+    def _ask(self, target: Target, kind: AttemptKind, waited_s: float) -> None:
+        call = self._call
+        make: type[Try] = Try
+        if self._head.streamed:
+            make = StreamTry if call.delivery is Delivery.STREAM else HeldTry
+        make(call, target, kind, self._fields(target), self.ended, waited_s).start()
 
-    def _complete(self, call: Call, attempt: Try) -> None:
-        receiver = attempt.receiver
-        if isinstance(receiver, WholeReceiver):
-            call.finish_reason = whole_answer(receiver).finish_reason
-            call.reply_whole(receiver.body(), receiver.headers)
-        elif receiver is not None:
-            call.answered = attempt.target
-            call.finish_reason = receiver.reader.finish_reason
-            call.finish_stream(receiver.tail)
+    # -- how attempts end --
 
-    def _give_up(self, call: Call, failure: Failure) -> None:
+    def ended(self, attempt: Try, failure: Failure | None) -> None:
+        """An attempt came to its end."""
+        call = self._call
+        try:
+            if failure is None:
+                if call.claim(attempt):
+                    self._complete(attempt)
+            else:
+                self._failed(attempt, failure)
+        except Exception as error:
+            log.exception("call %s met a defect", call.id)
+            call.defect(error)
+
+    def _complete(self, attempt: Try) -> None:
+        call = self._call
+        call.stop(lost=True)
+        call.finish_reason = attempt.finish_reason
+        if isinstance(attempt, StreamTry):
+            call.finish_stream(attempt.tail)
+        else:
+            call.reply_whole(attempt.body(), attempt.headers)
+
+    def _failed(self, attempt: Try, failure: Failure) -> None:
+        call, chain, now_s = self._call, self._chained(), monotonic()
+        chain.failed(attempt.target, failure, now_s)
+        if self._failure is None or attempt.record.kind is not AttemptKind.HEDGE:
+            self._failure = failure
+        if call.committed:
+            self._carry_on(attempt, failure)
+            return
+        if call.running:
+            return  # the other one of a hedged pair may still answer
+        choice = chain.next(now_s)
+        if choice is None:
+            self._give_up(self._failure)
+            return
+        target, kind, wait_s = choice
+        if wait_s:
+            call.later(wait_s, lambda: self._ask(target, kind, wait_s))
+        else:
+            self._ask(target, kind, 0.0)
+
+    def _give_up(self, failure: Failure) -> None:
         """Tell the caller of the last failure: in the backend's own words where it said something about the call."""
-        error = Failed(failure.code, _in_words(call, failure), retry_after_s=failure.retry_after_s)
+        call = self._call
+        call.stop(lost=False)
+        asked = ", ".join(f"{attempt.backend} ({attempt.error})" for attempt in call.attempts)
+        error = Failed(
+            failure.code,
+            f"No target gave an answer. Asked: {asked}. Last: {failure.text}.",
+            retry_after_s=failure.retry_after_s,
+        )
         if failure.next in (Next.NOWHERE, Next.LARGER) and failure.body:
             call.fail(error, failure.status, failure.body)
         else:
@@ -208,111 +131,75 @@ class Dispatcher:
 
     # -- hedging --
 
-    async def _hedged(self, call: Call, route: Route, chain: Chain, first: Try) -> Try:
-        """Ask; when no answer is there after a while, ask a second target too. The first whole answer (streamed: the first token) wins."""
-        primary = self._tasks.start(first.run(self._receiver(call, first.target)))
-        running = {primary: first}
-        failure: AttemptFailed | None = None
-        try:
-            await asyncio.wait(running, timeout=self._hedge_after_s(route, first.target))
-            if not primary.done() and call.winner is None and (other := chain.hedge(monotonic())) is not None:
-                second = Try(call, other, AttemptKind.HEDGE, dict(self._fields(call, other)))
-                running[self._tasks.start(second.run(self._receiver(call, other)))] = second
-            while running:
-                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    attempt = running.pop(task)
-                    error = task.exception()
-                    if error is None and call.claim(attempt):
-                        return attempt
-                    if isinstance(error, AttemptFailed):
-                        if attempt is not first:
-                            chain.failed(attempt.target, error.failure, monotonic())
-                        if failure is None or attempt is first or call.winner is attempt:
-                            failure = error
-                        if call.winner is attempt:
-                            raise error
-                    elif error is not None:
-                        raise error
-        finally:
-            for task, attempt in running.items():
-                if call.winner is not None and attempt is not call.winner:
-                    attempt.record.outcome = AttemptOutcome.LOST
-                task.cancel()
-            if running:
-                await asyncio.wait(running)
-        assert failure is not None  # noqa: S101  every attempt failed, each with its failure
-        raise failure
+    def _plan_hedge(self, first: Target) -> None:
+        """When no answer is there after a while, a second target is asked too. The first whole answer (streamed: the first token) wins."""
+        hedge = self._route.config.hedge
+        assert hedge is not None  # noqa: S101  planned for hedged models only
+        after_s = hedge.after_s
+        if after_s is None:
+            after_s = first.state.latency.percentile_s(hedge.after_percentile or 95.0)
+        if after_s is not None:
+            self._call.later(after_s, self._hedge)
 
-    def _hedge_after_s(self, route: Route, target: Target) -> float | None:
-        hedge = route.config.hedge
-        assert hedge is not None  # noqa: S101  asked only for hedged models
-        if hedge.after_s is not None:
-            return hedge.after_s
-        return target.state.latency.percentile_s(hedge.after_percentile or 95.0)
+    def _hedge(self) -> None:
+        call = self._call
+        if not call.running or call.winner is not None:
+            return
+        other = self._chained().hedge(monotonic())
+        if other is not None:
+            self._ask(other, AttemptKind.HEDGE, 0.0)
 
     # -- rescue --
 
-    async def _rescue(self, call: Call, route: Route, chain: Chain, failure: Failure) -> None:
-        winner = call.winner
-        receiver = winner.receiver if winner is not None else None
-        if winner is None or not isinstance(receiver, StreamReceiver):
-            raise TypeError("a committed stream has a winner that streams")
-        reader = receiver.reader
+    def _carry_on(self, attempt: Try, failure: Failure) -> None:
+        """A stream broke after the commit point: have it carried on, or end it with an error."""
+        call = self._call
         call.exchange.flow = None
-        if not (route.config.rescue and reader.plain):
-            winner.bill_sent()
-            call.break_stream(_broken(failure))
-            return
-        sent = Sent(reader)
-        for target in chain.rescuers(monotonic()):
-            for overlap in (True, False):
-                if len(call.attempts) >= route.config.retry.attempts + 1 or monotonic() >= call.deadline_s:
-                    break
-                moved = sent.tokens
-                attempt = await self._carry_on(call, route, target, sent, overlap=overlap)
-                if attempt is not None:
-                    if not overlap:
-                        winner.bill_sent()
-                        call.tokens_moved = moved
-                    self._complete(call, attempt)
-                    return
-        winner.bill_sent()
-        call.break_stream(_broken(failure))
+        rescue = self._rescue
+        if rescue is None:
+            if not isinstance(attempt, StreamTry):
+                raise TypeError("a committed stream has an attempt that streams")
+            rescue = self._rescue = Rescue(attempt, self._chained().rescuers(monotonic()))
+            if not (self._route.config.rescue and attempt.reader.plain):
+                rescue.plans.clear()
+        elif failure.reason == "answer_diverged":
+            attempt.record.outcome = AttemptOutcome.DISCARDED
+        while rescue.plans:
+            target, overlap = rescue.plans.pop(0)
+            if self._rescue_by(rescue, target, overlap=overlap):
+                return
+        rescue.first.bill_sent()
+        call.break_stream(Failed("stream_broken", f"The stream broke and could not be carried on: {failure.text}."))
 
-    async def _carry_on(self, call: Call, route: Route, target: Target, sent: Sent, *, overlap: bool) -> Try | None:
-        """One attempt of a rescue. Returns it when it carried the answer to its end."""
-        head = call.head
-        assert head is not None  # noqa: S101  a call is dispatched with its head
-        fields: Fields | None = self._fields(call, target)
+    def _rescue_by(self, rescue: "Rescue", target: Target, *, overlap: bool) -> bool:
+        """Start one attempt of a rescue, if the target can and the bounds of the call allow it."""
+        call, now_s = self._call, monotonic()
+        if len(call.attempts) > self._route.config.retry.attempts or now_s >= call.deadline_s:
+            return False
+        fields: Fields | None = self._fields(target)
         if not overlap:
-            fields = continuation_fields(call, target, fields or {}, sent)
-        if fields is None or not route.state.retries.take(monotonic()):
-            return None
-        kind = AttemptKind.RESCUE if overlap else AttemptKind.CONTINUE
-        attempt = Try(call, target, kind, fields)
+            fields = continuation_fields(call, target, self._fields(target), rescue.sent)
+        if fields is None or not self._route.state.retries.take(now_s):
+            return False
+        attempt = RescueTry(call, target, fields, self._rescued, rescue.sent, overlap=overlap)
         call.winner = attempt
-        receiver = RescueReceiver(call, target.adapter.reader(call.endpoint, head.choices), sent, overlap=overlap)
-        try:
-            await attempt.run(receiver)
-        except AttemptFailed as error:
-            if isinstance(error.__cause__, Diverged):
-                attempt.record.outcome = AttemptOutcome.DISCARDED
-            return None
-        return attempt
+        call.answered = target
+        attempt.start()
+        return True
+
+    def _rescued(self, attempt: Try, failure: Failure | None) -> None:
+        if failure is None and isinstance(attempt, RescueTry) and not attempt.overlap and self._rescue is not None:
+            self._rescue.first.bill_sent()
+            self._call.tokens_moved = attempt.moved
+        self.ended(attempt, failure)
 
 
-def _in_words(call: Call, failure: Failure) -> str:
-    asked = ", ".join(f"{attempt.backend} ({attempt.error})" for attempt in call.attempts)
-    return f"No target gave an answer. Asked: {asked}. Last: {failure.text}."
+class Rescue:
+    """A broken stream, what the caller has of it, and who may be asked to carry it on and how."""
 
+    __slots__ = ("first", "plans", "sent")
 
-def _broken(failure: Failure) -> Failed:
-    return Failed("stream_broken", f"The stream broke and could not be carried on: {failure.text}.")
-
-
-def prepare(call: Call) -> None:
-    """What a call's fields need before the first attempt: a streamed call asks for its usage, which the caller may not have done."""
-    head = call.head
-    if head is not None and head.streamed and not head.wants_usage and head.endpoint.value.endswith("completions"):
-        with_usage_asked(head.fields)
+    def __init__(self, first: StreamTry, targets: list[Target]) -> None:
+        self.first = first
+        self.sent = Sent(first.reader)
+        self.plans = [(target, overlap) for target in targets for overlap in (True, False)]

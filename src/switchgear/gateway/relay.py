@@ -1,118 +1,55 @@
-"""What happens to an answer while it arrives: kept until whole, or passed on event by event."""
+"""Streams: passed on event by event as they came, each read before it leaves."""
 
-import asyncio
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from switchgear.backends.errors import BackendError, Malformed
-from switchgear.backends.model import Answer, Step, StreamReader
+from switchgear.backends.model import Fields, Step, StreamReader
+from switchgear.core.record import AttemptKind
 from switchgear.core.snapshot import Endpoint
+from switchgear.gateway.attempt import Ended, Try
 from switchgear.gateway.call import Call
 from switchgear.gateway.shape import DONE
-from switchgear.wire.client import ClientConnection
-from switchgear.wire.errors import AnswerTooLarge, Truncated
+from switchgear.gateway.table import Target
+from switchgear.wire.errors import Truncated
 from switchgear.wire.sse import EventTooLarge, Splitter, data_of
 
-if TYPE_CHECKING:
-    from switchgear.gateway.attempt import Try
 
-_ANSWER_BYTES = 256 * 1024 * 1024
-"""A whole answer larger than this is refused (2,048 embeddings of 3,072 numbers are about 70 MiB)."""
-
-
-class _Receiver:
-    """What both have in common: status, headers, a body that is kept, and the future on which the attempt waits."""
-
-    streamed = False
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.headers: dict[bytes, bytes] = {}
-        self.first_s = 0.0
-        """When the first token (or, unstreamed, the head) came; event loop's time, 0 before."""
-        self.ended = False
-        """Whether the exchange ended by itself, well or not."""
-        self.attempt: Try
-        self.done: asyncio.Future[None]
-        self._loop: asyncio.AbstractEventLoop
-        self._connection: ClientConnection
-        self._kept: list[bytes] = []
-        self._size = 0
-
-    def attach(self, attempt: "Try", connection: ClientConnection, loop: asyncio.AbstractEventLoop) -> None:
-        """Prepare for an exchange on `connection`."""
-        self.attempt = attempt
-        self._connection = connection
-        self._loop = loop
-        self.done = loop.create_future()
-        self.ended = False
-
-    def body(self) -> bytes:
-        kept = self._kept
-        return kept[0] if len(kept) == 1 else b"".join(kept)
-
-    def _keep(self, data: bytes) -> None:
-        self._size += len(data)
-        if self._size > _ANSWER_BYTES:
-            self._fail(AnswerTooLarge(f"the answer is larger than {_ANSWER_BYTES} bytes"))
-        else:
-            self._kept.append(data)
-
-    def on_fault(self, error: Exception) -> None:
-        self.ended = True
-        self._fail(error)
-
-    def _fail(self, error: Exception) -> None:
-        if not self.done.done():
-            self.done.set_exception(error)
-
-    def _succeed(self) -> None:
-        if not self.done.done():
-            self.done.set_result(None)
-
-
-class WholeReceiver(_Receiver):
-    """Keeps an answer until it is whole; nothing of it goes to the caller before."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.answer: Answer | None = None
-
-    def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
-        self.status = status
-        self.headers = headers
-        self.first_s = monotonic()
-
-    def on_data(self, data: bytes) -> None:
-        self._keep(data)
-
-    def on_end(self) -> None:
-        self.ended = True
-        self._succeed()
-
-
-class StreamReceiver(_Receiver):
-    """Passes a stream on, event by event as it came, from its first token on; each event is read before it leaves.
+class StreamTry(Try):
+    """An attempt whose answer is streamed on.
 
     What comes before the first token is held back, so that a target that stalls there can still be replaced unseen. The end is held back
     too: the call sends it once its record is settled.
     """
 
+    __slots__ = (
+        "_detached",
+        "_passing",
+        "_plain",
+        "_preamble",
+        "_splitter",
+        "_typed",
+        "_wants_usage",
+        "reader",
+        "tail",
+    )
+
     streamed = True
 
-    def __init__(self, call: Call, reader: StreamReader) -> None:
-        super().__init__()
-        self.call = call
-        self.reader = reader
-        self.tail = b""
-        """What is still to be sent to the caller when `done` has its result: the end, and what came with it."""
+    def __init__(
+        self, call: Call, target: Target, kind: AttemptKind, fields: Fields, ended: Ended, waited_s: float = 0.0
+    ) -> None:
+        super().__init__(call, target, kind, fields, ended, waited_s)
         head = call.head
+        self.reader: StreamReader = target.adapter.reader(call.endpoint, head.choices if head is not None else 1)
+        self.tail = b""
+        """What is still to be sent to the caller when the attempt has ended well: the end, and what came with it."""
         self._wants_usage = head is not None and head.wants_usage
         self._typed = call.endpoint is Endpoint.RESPONSES
         self._splitter = Splitter()
         self._preamble: list[bytes] = []
         self._passing = False
         self._plain = False
+        self._detached = False
 
     def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
         self.status = status
@@ -121,9 +58,9 @@ class StreamReceiver(_Receiver):
 
     def on_data(self, data: bytes) -> None:
         if self._plain:
-            self._keep(data)
+            super().on_data(data)
             return
-        if self.done.done():
+        if self._over:
             return
         out: list[bytes] = []
         try:
@@ -131,10 +68,11 @@ class StreamReceiver(_Receiver):
         except (BackendError, EventTooLarge) as error:
             self._pass(out, tokens=bool(out) and self._passing)
             if not self._complete():
-                self._fail(error if isinstance(error, BackendError) else Malformed(str(error)))
+                self._failed(error if isinstance(error, BackendError) else Malformed(str(error)))
             return
         if self.tail:
-            self._end(out)
+            self._detached = True
+            self._finish(out)
         else:
             self._pass(out, tokens=tokens)
 
@@ -174,72 +112,100 @@ class StreamReceiver(_Receiver):
             self.call.write(b"".join(self._preamble))
             self._preamble = []
 
-    def _begin(self) -> bool:
-        """The first token is here: the commit point, unless another attempt has come first."""
+    def _first(self) -> None:
+        """The first token is here."""
         if not self.first_s:
             self.first_s = monotonic()
-            self._connection.begun()
+            if self._connection is not None:
+                self._connection.begun()
+
+    def _begin(self) -> bool:
+        """The commit point, unless another attempt has come first."""
+        self._first()
         call = self.call
-        if not call.claim(self.attempt):
+        if not call.claim(self):
             return False
         self._passing = True
-        call.commit(self.attempt, self.headers)
+        call.commit(self)
         exchange = call.exchange
         exchange.flow = self
         if exchange.stalled:
             self.pause()
         return True
 
-    def _end(self, out: list[bytes]) -> None:
+    def _finish(self, out: list[bytes]) -> None:
+        """The answer is whole; `tail` holds its end."""
         if not self._passing:
             if not self._begin():
                 return
             out = self._preamble + out
         self.tail = b"".join(out) + self.tail
         self.call.exchange.flow = None
-        self._succeed()
+        reader = self.reader
+        self.finish_reason = reader.finish_reason
+        self._bill(reader.usage, 0 if reader.usage is not None else sum(map(len, reader.text)))
+        self._succeeded()
 
     def on_end(self) -> None:
-        self.ended = True
-        if self.done.done():
+        self._connection = None
+        if self._over:
             return
         if self._plain:
-            if self.status == 200:
-                self._fail(Malformed("the backend answered a streamed call without a stream"))
+            try:
+                self._judge_status()
+            except BackendError as error:
+                self._failed(error)
             else:
-                self._succeed()
+                self._failed(Malformed("the backend answered a streamed call without a stream"))
         elif not self._complete():
-            self._fail(Truncated("the stream ended before its answer was finished"))
+            self._failed(Truncated("the stream ended before its answer was finished"))
 
     def on_fault(self, error: Exception) -> None:
-        self.ended = True
-        if not self.done.done() and not self._complete():
-            self._fail(error)
+        if self._over or not self._complete():
+            super().on_fault(error)
 
     def _complete(self) -> bool:
         """An answer that is finished but lacks its end marker gets one."""
         if not self.reader.whole:
             return False
         self.tail = b"" if self._typed else DONE
-        self._end([])
+        self._finish([])
         return True
+
+    def _detach(self) -> bool:
+        return (
+            self._detached
+        )  # the end of the HTTP message follows the end of the stream: the connection can be used again
+
+    # -- usage and cost --
+
+    def _bill_partly(self) -> None:
+        if self.reader.text:
+            self.bill_sent()
+        else:
+            super()._bill_partly()
+
+    def bill_sent(self) -> None:
+        """A stream that was cut off, whose text was paid for: by estimate where usage was not reported."""
+        self._bill(self.reader.usage, sum(map(len, self.reader.text)))
 
     # -- wire.Flow --
 
     def pause(self) -> None:
-        if not self.ended:
+        if self._connection is not None and not self._over:
             self._connection.pause()
 
     def resume(self) -> None:
-        if not self.ended:
+        if self._connection is not None and not self._over:
             self._connection.resume()
 
 
-class HeldReceiver(StreamReceiver):
+class HeldTry(StreamTry):
     """Holds a stream back until it is whole: `delivery = "whole"`. No failure can break it after its first byte."""
+
+    __slots__ = ()
 
     def _pass(self, out: list[bytes], *, tokens: bool) -> None:
         self._preamble += out
-        if tokens and not self.first_s:
-            self.first_s = monotonic()
-            self._connection.begun()
+        if tokens:
+            self._first()

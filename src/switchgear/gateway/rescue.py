@@ -5,14 +5,14 @@ candidate that can continue an assistant turn is asked to go on from that text. 
 `model` field of each chunk names the model that it came from.
 """
 
-from time import monotonic
-
 import msgspec
 
 from switchgear.backends.errors import BackendError
 from switchgear.backends.model import Fields, Step, StreamReader
+from switchgear.core.record import AttemptKind
+from switchgear.gateway.attempt import Ended
 from switchgear.gateway.call import Call
-from switchgear.gateway.relay import StreamReceiver
+from switchgear.gateway.relay import StreamTry
 from switchgear.gateway.shape import DONE, event, with_id, with_text, with_tokens_moved
 from switchgear.gateway.table import Target
 from switchgear.wire.sse import data_of
@@ -40,15 +40,19 @@ class Sent:
             self.tokens += 1
 
 
-class RescueReceiver(StreamReceiver):
+class RescueTry(StreamTry):
     """Joins a second stream to what was sent: with `overlap`, by leaving out as much of it; else, from its beginning."""
 
-    def __init__(self, call: Call, reader: StreamReader, sent: Sent, *, overlap: bool) -> None:
-        super().__init__(call, reader)
+    __slots__ = ("_expected", "_matched", "_sent", "_text", "moved", "overlap")
+
+    def __init__(self, call: Call, target: Target, fields: Fields, ended: Ended, sent: Sent, *, overlap: bool) -> None:
+        super().__init__(call, target, AttemptKind.RESCUE if overlap else AttemptKind.CONTINUE, fields, ended)
+        self.overlap = overlap
+        self.moved = 0 if overlap else sent.tokens
+        """Tokens (about) that are completion to the caller and prompt to this backend."""
         self._sent = sent
         self._expected = sent.text if overlap else ""
         self._matched = not overlap
-        self._moved = 0 if overlap else sent.tokens
         self._passing = True  # the head of the answer has long been sent
         self._text = ""
 
@@ -61,27 +65,21 @@ class RescueReceiver(StreamReceiver):
                 continue
             before = len(reader.text)
             step = reader.read(data)
-            text = "".join(reader.text[before:])
             if step is Step.TOKEN:
                 tokens = True
-                self._opened()
+                self._first()
                 if not reader.plain:
                     raise Diverged("the second answer is not plain text")
-                self._join(data, text, out)
+                self._join(data, "".join(reader.text[before:]), out)
             elif step is Step.USAGE:
                 if self._wants_usage:
-                    out.append(event(with_tokens_moved(with_id(data, self._sent.id), self._moved)))
+                    out.append(event(with_tokens_moved(with_id(data, self._sent.id), self.moved)))
             elif step is Step.END:
                 if not reader.whole or not self._matched:
                     raise Diverged("the second answer ended before the text already sent")
                 self.tail = DONE
                 break
         return tokens
-
-    def _opened(self) -> None:
-        if not self.first_s:
-            self.first_s = monotonic()
-            self._connection.begun()
 
     def _join(self, data: bytes, text: str, out: list[bytes]) -> None:
         if self._matched:
@@ -100,11 +98,13 @@ class RescueReceiver(StreamReceiver):
         elif self.reader.whole:
             raise Diverged("the second answer ended before the text already sent")
 
-    def _end(self, out: list[bytes]) -> None:
-        if not self._matched:
-            self._fail(Diverged("the second answer ended before the text already sent"))
-            return
-        super()._end(out)
+    def _pass(self, out: list[bytes], *, tokens: bool) -> None:
+        if out and self.call.exchange.flow is not self:
+            self.call.exchange.flow = self
+        super()._pass(out, tokens=tokens)
+
+    def _complete(self) -> bool:
+        return self._matched and super()._complete()
 
 
 def continuation_fields(call: Call, target: Target, fields: Fields, sent: Sent) -> Fields | None:

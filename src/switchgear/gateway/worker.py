@@ -161,7 +161,7 @@ class Worker:
         if self._prober is not None:
             await self._prober.close()
         if self._gateway is not None:
-            await self._gateway.tasks.close()
+            await self._gateway.desk.tasks.close()
             for pool in self._gateway.table.pools.values():
                 await pool.close()
         if self._writer is not None:

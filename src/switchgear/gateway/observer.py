@@ -1,0 +1,78 @@
+"""Looks on from outside the hot path: reads records from the journals, in batches, and keeps the metrics that are made of them.
+
+Runs in the supervisor's process, in a thread of its own; what the workers append is seen within a second, and at once when somebody asks.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from switchgear.core.errors import SwitchgearError
+from switchgear.core.record import decode_record
+from switchgear.core.tasks import TaskOwner
+from switchgear.gateway.metrics import Metrics
+from switchgear.journal.reader import Reader, advanced
+
+log = logging.getLogger(__name__)
+_EVERY_S = 1.0
+_BATCH = 2000
+
+
+class Observer:
+    """Counts from the journals' end as it was at the start: counters begin at zero, as Prometheus expects of a process."""
+
+    def __init__(self, state_dir: str) -> None:
+        self._directory = Path(state_dir) / "journal"
+        self._metrics = Metrics()
+        self._unreadable = 0
+        self._position: dict[str, int] = {}
+        self._reader: Reader | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="observer")
+        self._tasks = TaskOwner("observer")
+
+    def start(self) -> None:
+        """Begin to count."""
+        self._tasks.start(self._follow())
+
+    async def close(self) -> None:
+        await self._tasks.close()
+        self._thread.shutdown()
+
+    async def render(self, live: Mapping[str, Any]) -> str:
+        """The metrics of everything recorded up to now, and the gauges of the live state given, as Prometheus text."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._render, live)
+
+    async def _follow(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                await loop.run_in_executor(self._thread, self._catch_up)
+            except SwitchgearError as error:
+                log.warning("metrics lag behind: %s", error)
+            await asyncio.sleep(_EVERY_S)
+
+    def _render(self, live: Mapping[str, Any]) -> str:
+        self._catch_up()
+        return self._metrics.render(live)
+
+    def _catch_up(self) -> None:
+        if self._reader is None:
+            self._reader = Reader(self._directory)
+            self._position = self._reader.end()
+        while True:
+            rows = self._reader.read(self._position, _BATCH)
+            for row in rows:
+                try:
+                    self._metrics.add(decode_record(row.body))
+                except msgspec.DecodeError as error:
+                    self._unreadable += 1
+                    if self._unreadable.bit_count() == 1:
+                        log.error("%d records cannot be read; the last: %s %s", self._unreadable, row.id, error)
+            self._position = advanced(self._position, rows)
+            if len(rows) < _BATCH:
+                return
