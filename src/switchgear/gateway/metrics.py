@@ -11,8 +11,10 @@ further ones are counted together as `_other`.
 """
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import msgspec
 
 from switchgear.core.record import Attempt, Record, inter_token_s
 from switchgear.gateway.exposition import Histogram, Labels, Text
@@ -158,8 +160,11 @@ class Metrics:
             key = (key[0], OTHER, OTHER, OTHER, key[4], key[5], OTHER, key[7])
         return self._attempts.setdefault(key, AttemptSeries())
 
-    def render(self, live: Live | None = None) -> str:
-        """Everything counted so far, and what is true now, as Prometheus text 0.0.4."""
+    def render(self, live: Live | Mapping[str, Any] | None = None) -> str:
+        """Everything counted so far, and what is true now, as Prometheus text 0.0.4.
+
+        `live` may be the state as the admin address tells it. Raises msgspec.ValidationError when it is not of that shape.
+        """
         text = Text()
         self._write_calls(text)
         self._write_server_times(text)
@@ -171,7 +176,7 @@ class Metrics:
             [((), self._collapsed)] if self._collapsed else [],
         )
         if live is not None:
-            write_live(text, live)
+            write_live(text, live if isinstance(live, Live) else msgspec.convert(live, Live))
         return str(text)
 
     def _write_calls(self, text: Text) -> None:

@@ -38,7 +38,7 @@ class Keeper:
         self._open_store = open_store
         self._store: Store | None = None
         self._attempt: list[Entry] = []  # the batch that is tried; it never changes while a commit of it is in doubt
-        self._doubt: tuple[str, int] | None = None  # journal and last row before a commit that failed
+        self._doubt: tuple[str, int] | None = None  # journal and last row before a commit whose end is not known
         self._backlog = Backlog(settings.max_pending, settings.max_pending_bytes)
         self._damaged = False
         self._retry_at_s = 0.0
@@ -124,14 +124,16 @@ class Keeper:
         store = self._opened()
         if not self._attempt:
             return  # it was in doubt, and is on the disk
+        self._doubt = (store.id, store.last_seq)
         try:
             store.append(self._attempt)
         except _UNFIT as error:
+            self._doubt = None
             self._close_store()  # rolls back
             self._drop_unfit(error)
             return
         self.written += len(self._attempt)
-        self._attempt = []
+        self._attempt, self._doubt = [], None
 
     def _opened(self) -> Store:
         if self._store is not None:
@@ -169,8 +171,6 @@ class Keeper:
 
     def _fail(self, cause: Exception) -> JournalError:
         error = cause if isinstance(cause, JournalError) else _as_journal_error(cause)
-        if self._store is not None:
-            self._doubt = (self._store.id, self._store.last_seq)
         self._close_store()
         self._damaged = isinstance(error, DamagedJournal)
         if self.error is None:
