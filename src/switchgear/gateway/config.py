@@ -1,7 +1,7 @@
 """The configuration file: read, checked, and made a snapshot of.
 
 `load` and `load_file` give a configuration that can be served from, or raise ConfigError with every problem found, each with its line,
-its path, what is wrong and the remedy. `inspect` tells the same without raising, for `switchgear check`.
+its path, what is wrong and the remedy. `inspect` and `inspect_file` tell the same without raising, for `switchgear check`.
 """
 
 import os
@@ -31,6 +31,7 @@ __all__ = [
     "Loaded",
     "OnJournalFailure",
     "inspect",
+    "inspect_file",
     "load",
     "load_file",
     "snapshot_of",
@@ -76,20 +77,27 @@ class ConfigFileError(ConfigError):
 
 def load(text: bytes, *, name: str, environment: Mapping[str, str] = os.environ) -> Loaded:
     """The configuration in a file's content. Raises ConfigFileError with every problem; `name` is what the file is called in it."""
-    inspected = inspect(text, environment=environment)
+    return _loaded(inspect(text, environment=environment), name)
+
+
+def load_file(path: str | os.PathLike[str], *, environment: Mapping[str, str] = os.environ) -> Loaded:
+    """The configuration in a file. Raises ConfigFileError with every problem, also when the file cannot be read."""
+    return _loaded(inspect_file(path, environment=environment), os.fspath(path))
+
+
+def _loaded(inspected: Inspected, name: str) -> Loaded:
     if inspected.config is None:
         raise ConfigFileError(name, list(inspected.problems))
     return Loaded(inspected.config, inspected.warnings)
 
 
-def load_file(path: str | os.PathLike[str], *, environment: Mapping[str, str] = os.environ) -> Loaded:
-    """The configuration in a file. Raises ConfigFileError, also when the file cannot be read."""
+def inspect_file(path: str | os.PathLike[str], *, environment: Mapping[str, str] = os.environ) -> Inspected:
+    """`inspect` on a file; one that cannot be read has that as its problem."""
     try:
         text = File(path).read_bytes()
     except OSError as error:
-        problem = Problem("file", f"cannot be read: {error.strerror or error}", "Name a file that can.")
-        raise ConfigFileError(os.fspath(path), [problem]) from error
-    return load(text, name=os.fspath(path), environment=environment)
+        return _unreadable(Problem("file", f"cannot be read: {error.strerror or error}", "Name a file that can."))
+    return inspect(text, environment=environment)
 
 
 def inspect(text: bytes, *, environment: Mapping[str, str] = os.environ) -> Inspected:

@@ -141,7 +141,8 @@ class Decoder:
 
     def _mismatch(self, value: object, annotation: object, path: Path) -> object:
         info = inspect.type_info(annotation)
-        self.findings.refuse(path, f"must be {describe(info)}, not {_shown(value, info)}", _remedy(value, info))
+        instead = "" if isinstance(info, inspect.StrType) and isinstance(value, str) else f", not {_shown(value, info)}"
+        self.findings.refuse(path, f"must be {describe(info)}{instead}", _remedy(value, info))
         return BAD
 
     def _missing(self, key: str, annotation: object, path: Path) -> None:

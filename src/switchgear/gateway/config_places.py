@@ -156,7 +156,7 @@ def _check_targets(doc: Decoder, path: Path) -> None:
     first: dict[tuple[str, str], Path] = {}
     for here in doc.paths((*path, "targets")):
         backend = doc.at((*here, "backend"), str)
-        if backend is not None and backend not in backends:
+        if backends and backend is not None and backend not in backends:
             doc.findings.refuse(
                 (*here, "backend"), f'names no backend: "{backend}"', suggest(backend, backends, what="Backends")
             )

@@ -31,7 +31,7 @@ def describe(info: inspect.Type) -> str:
         case inspect.EnumType(cls=cls):
             return f"one of {', '.join(str(member.value) for member in cls)}"
         case inspect.VarTupleType(item_type=item, min_length=least):
-            return f"an array of {'at least one ' if least else ''}{_items(item)}"
+            return f"an array of {_items(item)}{', at least one' if least else ''}"
         case inspect.DictType() | inspect.StructType():
             return "a table"
         case inspect.UnionType(types=types):
