@@ -18,6 +18,8 @@ class Ask(NamedTuple):
     random: random.Random
 
 
+_UNMEASURED_S = 1e6
+"""What a target counts for that was never measured and has a call under way."""
 Strategy = Callable[[Sequence[Target], Ask], list[Target]]
 
 
@@ -30,25 +32,32 @@ def weighted(candidates: Sequence[Target], ask: Ask) -> list[Target]:
     """At random, each place drawn in proportion to the weights left (Efraimidis and Spirakis 2006: sort by u^(1/w))."""
     draw = ask.random.random
     keys = [
-        (draw() ** (1.0 / target.weight) if target.weight > 0 else -1.0, index)
+        (draw() ** (1.0 / target.weight) if target.weight > 0 else -1.0, -index)
         for index, target in enumerate(candidates)
     ]
-    return [candidates[index] for _, index in sorted(keys, reverse=True)]
+    return [candidates[-index] for _, index in sorted(keys, reverse=True)]
 
 
 def latency(candidates: Sequence[Target], ask: Ask) -> list[Target]:
     """The better of two drawn at random comes first (Mitzenmacher 2001), the others follow by load: peak EWMA x (calls in flight + 1).
 
-    A target without a measurement counts as fast, so that it gets one.
+    A target without a measurement counts as fast, so that it gets one, until it has a call under way, so that it does not get them all
+    (as in Finagle's PeakEwma).
     """
-    now = ask.now_s
-    loads = {id(t): t.state.latency.peak_ewma_s(now) * (t.state.in_flight + 1) for t in candidates}
+    loads = {id(target): _load(target, ask.now_s) for target in candidates}
     order = sorted(candidates, key=lambda target: loads[id(target)])
     if len(order) > 2:
         first = min(ask.random.sample(order, 2), key=lambda target: loads[id(target)])
         order.remove(first)
         order.insert(0, first)
     return order
+
+
+def _load(target: Target, now_s: float) -> float:
+    ewma_s, in_flight = target.state.latency.peak_ewma_s(now_s), target.state.in_flight
+    if not ewma_s and in_flight:
+        ewma_s = _UNMEASURED_S
+    return ewma_s * (in_flight + 1)
 
 
 def cost(candidates: Sequence[Target], ask: Ask) -> list[Target]:
