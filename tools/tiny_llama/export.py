@@ -62,7 +62,7 @@ def _add_tokenizer(writer: gguf.GGUFWriter) -> None:
     writer.add_chat_template(vocabulary.CHAT_TEMPLATE)
 
 
-def write(model: Llama, facts: dict[str, int | str], target: Path, kind: str = "f16") -> None:
+def write(model: Llama, facts: dict[str, int | str], target: Path, kind: str = "q8_0") -> None:
     """Write `model` to `target`; matrices as `kind` ("f16" or "q8_0"), norms as f32."""
     writer = gguf.GGUFWriter(target, "llama")
     _describe(writer, model.shape, facts, kind)
@@ -84,7 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("target", type=Path)
-    parser.add_argument("--type", choices=sorted(TYPES), default="f16")
+    parser.add_argument("--type", choices=sorted(TYPES), default="q8_0")
     options = parser.parse_args()
     model, facts = load(options.checkpoint)
     write(model, facts, options.target, options.type)
