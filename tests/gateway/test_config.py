@@ -66,6 +66,7 @@ PROBLEMS = [
     ("[gateway]\nhead_s = 1 # <-\n" + GOOD, "gateway.head_s", "not a known key", "in the table gateway.limits"),
     ("[gateway]\nworkers = 0 # <-\n" + GOOD, "gateway.workers", "at least 1, not 0", "leave it out"),
     ('[gateway]\nworkers = "4" # <-\n' + GOOD, "gateway.workers", "at least 1, not text", "without quotes"),
+    ('[gateway]\nworkers = "" # <-\n' + GOOD, "gateway.workers", "at least 1, not empty text", "without quotes"),
     ("[gateway]\nworkers = true # <-\n" + GOOD, "gateway.workers", "not true", "Write a whole number"),
     (f"[gateway]\nworkers = {2**64} # <-\n" + GOOD, "gateway.workers", "not one so large", "leave it out"),
     ("[gateway]\ndrain_s = inf # <-\n" + GOOD, "gateway.drain_s", "at least 0, not inf", "leave it out"),
@@ -142,6 +143,7 @@ PROBLEMS = [
     (GOOD.replace("[models", 'headers = { host = "x" } # <-\n[models'), "backends.box.headers.host", "writes itself", "Remove"),
     (GOOD.replace("[models", 'headers = { "a b" = "x" } # <-\n[models'), 'backends.box.headers."a b"', "not the name", "letters"),
     (GOOD.replace("[models", 'headers = { a = "€" } # <-\n[models'), "backends.box.headers.a", "no header may hold", "Latin-1"),
+    (GOOD.replace("[models", "headers = 3 # <-\n[models"), "backends.box.headers", "must be a table, not 3", "Write a table"),
     (GOOD.replace("[models", "headers = { a = 1 } # <-\n[models"), "backends.box.headers.a", "must be text, not 1", "quotes"),
     (
         GOOD.replace("[models", "timeouts = { first_token_s = 200.0 } # <-\n[models"),
@@ -158,6 +160,7 @@ PROBLEMS = [
     (GOOD + "[models.CHAT] # <-\n" + TARGETS, "models.CHAT", 'the model "chat" in capitals only', "mistaken"),
     (GOOD + "[models.gpt-4.1] # <-\n" + TARGETS, "models.gpt-4.1", "begins a table", '[models."gpt-4.1"]'),
     (GOOD + "[models.l-3.1.8b] # <-\n" + TARGETS, "models.l-3.1", "begins a table", '[models."l-3.1.8b"]'),
+    (GOOD + "[models.chat.more] # <-\na = 1\nb = 2\n", "models.chat.more", "not a known key", "Known here: targets"),
     (GOOD + "[models.other] # <-\n", "models.other.targets", "is missing", "an array of tables"),
     (GOOD + "[models.other]\ntargets = [] # <-\n", "models.other.targets", "nowhere to go", "at least one"),
     (GOOD + '[models.other]\ntargets = "box" # <-\n', "models.other.targets", "not text", "brackets"),

@@ -6,6 +6,7 @@ msgspec judges each single value; its own conversion of a whole document ends at
 import math
 import re
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, TypeGuard, TypeVar, get_args, get_origin
 
 import msgspec
@@ -89,7 +90,7 @@ class Decoder:
     def _table(self, value: object, struct: type[msgspec.Struct], path: Path) -> object:
         if not isinstance(value, dict):
             return self._mismatch(value, struct, path)
-        fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+        fields = _fields(struct)
         made: dict[str, object] = {}
         good = True
         cut_name = False
@@ -114,8 +115,7 @@ class Decoder:
             return self._mismatch(value, annotation, path)
         item = get_args(_unannotated(annotation))[0]
         pieces = [self.decode(below, item, (*path, index)) for index, below in enumerate(value)]
-        info = inspect.type_info(annotation)
-        if isinstance(info, inspect.VarTupleType) and info.min_length is not None and len(value) < info.min_length:
+        if len(value) < _least(annotation):
             return self._mismatch(value, annotation, path)
         return BAD if any(isinstance(piece, _Bad) for piece in pieces) else tuple(pieces)
 
@@ -174,6 +174,17 @@ class Decoder:
             )
             self.findings.refuse(here, "is not a known key", remedy)
         return name is not None
+
+
+@cache
+def _fields(struct: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.encode_name: field for field in msgspec.structs.fields(struct)}
+
+
+def _least(annotation: object) -> int:
+    """How many elements an array must have."""
+    constraints = getattr(annotation, "__metadata__", ())
+    return max((one.min_length or 0 for one in constraints if isinstance(one, msgspec.Meta)), default=0)
 
 
 def _without_none(annotation: object) -> object:
