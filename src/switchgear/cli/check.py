@@ -15,6 +15,9 @@ from switchgear.core.errors import Problem
 from switchgear.core.snapshot import Model
 from switchgear.gateway.config import Config, Inspected, inspect_file, snapshot_of
 
+_PIPE_WIDTH = 400
+"""Columns, where no person's terminal says how wide it is: nothing is folded for a program that reads."""
+
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
@@ -29,7 +32,10 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_as_json(file, inspected), ensure_ascii=False, indent=2))
     else:
-        _print(Console(soft_wrap=True, highlight=False, markup=False, emoji=False), file, inspected)
+        console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+        if not console.is_terminal:
+            console.width = _PIPE_WIDTH
+        _print(console, file, inspected)
     ctx.exit(0 if inspected.config is not None else 1)
 
 
@@ -42,6 +48,7 @@ def _print(console: Console, file: Path, inspected: Inspected) -> None:
         return
     console.print(Text(f"{file}: {counts}; snapshot {snapshot_of(inspected.config).id}", style="bold"))
     for table in _tables(inspected.config):
+        console.print()
         console.print(table)
 
 
