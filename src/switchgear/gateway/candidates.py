@@ -94,8 +94,12 @@ def refusal(route: Route, ruled_out: Sequence[RuledOut], now_s: float) -> Refuse
     why = "; ".join(
         f"{out.backend}/{out.model} {REASONS[out.reason]}" for out in ruled_out if out.reason != "not_pinned"
     )
-    if any(out.reason in _BUSY for out in ruled_out):
-        waits = [target.state.breaker.retry_after_s(now_s) for target in route.targets]
+    waits = [
+        target.state.breaker.retry_after_s(now_s)
+        for target, out in zip(route.targets, ruled_out, strict=True)  # without a candidate every target is ruled out
+        if out.reason in _BUSY
+    ]
+    if waits:
         return Refused(
             "no_target_available",
             f"No target of {route.name!r} can take the call now: {why}.",

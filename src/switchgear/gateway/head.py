@@ -19,6 +19,10 @@ _PROMPT = {
     Endpoint.EMBEDDINGS: "input",
     Endpoint.RESPONSES: "input",
 }
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_NO_LIST = (b"null", b"[]", b"{}")
+_NO_FLAG = (b"null", b"false")
+_NO_COUNT = (b"null", b"0")
 _LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 _SURE = 0.75
 """A prompt counts as too long only when this share of its estimate is: estimates err, and a wrong refusal is worse than a wrong try."""
@@ -49,7 +53,7 @@ class CallHead:
         """Raises Refused, naming the field that is wrong."""
         try:
             fields = _decode_fields(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except _UNREADABLE as error:
             raise Refused("invalid_json", f"The body is not a JSON object: {error}.") from error
         self.endpoint = endpoint
         self.fields = fields
@@ -60,15 +64,20 @@ class CallHead:
             name = _decode_text(model)
             stream = fields.get("stream")
             self.streamed = stream is not None and bytes(stream) != b"null" and _decode_flag(stream)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except _UNREADABLE as error:
             param = "stream" if "name" in locals() else "model"
             raise Refused("invalid_field", f"The field {param} has the wrong type: {error}.", param=param) from error
         self.model, _, self.pin = name.partition("@")
         if self.streamed and endpoint is Endpoint.EMBEDDINGS:
             raise Refused("invalid_field", "Embeddings are not streamed.", param="stream")
-        prompt = fields.get(_PROMPT[endpoint])
-        self.prompt_bytes = 0 if prompt is None else len(bytes(prompt))
-        self.images = False
+        prompt = bytes(fields.get(_PROMPT[endpoint], b""))
+        self.prompt_bytes = len(prompt)
+        # parts stand in a list of their own; as JSON strings their names can only be a value or a key: within a text the quotes are escaped
+        self.images = (
+            prompt.find(b"[", 1) > 0
+            and (endpoint is Endpoint.CHAT or endpoint is Endpoint.RESPONSES)
+            and (b'"image_url"' in prompt or b'"input_image"' in prompt)
+        )
         self.tools = "tools" in fields or "functions" in fields
         self.logprobs = "logprobs" in fields or "top_logprobs" in fields
         self.json_schema = "response_format" in fields or "text" in fields
@@ -78,22 +87,22 @@ class CallHead:
         if len(fields) > 2:
             self._look_closer(fields, prompt)
 
-    def _look_closer(self, fields: Fields, prompt: msgspec.Raw | None) -> None:
-        if prompt is not None and self.endpoint in (Endpoint.CHAT, Endpoint.RESPONSES):
-            raw = bytes(prompt)
-            # as a JSON string these names can only stand unescaped as a value or a key; inside a text the quotes are escaped
-            self.images = b'"image_url"' in raw or b'"input_image"' in raw
+    def _look_closer(self, fields: Fields, prompt: bytes) -> None:
         if self.tools:
-            self.tools = any(_truthy(fields.get(name)) for name in ("tools", "functions"))
-        if self.logprobs:
-            self.logprobs = any(_truthy(fields.get(name)) for name in ("logprobs", "top_logprobs"))
+            self.tools = any(_given(fields, name, _NO_LIST) for name in ("tools", "functions"))
+        if self.logprobs:  # a text completion's `logprobs: 0` asks for those of its own tokens
+            self.logprobs = _given(fields, "logprobs", _NO_FLAG) or _given(fields, "top_logprobs", _NO_COUNT)
+        if "include" in fields:
+            self.logprobs = self.logprobs or b"output_text.logprobs" in bytes(fields["include"])
         if self.json_schema:
             self.json_schema = _wants_schema(fields)
         if "n" in fields:
             self.choices = _integer(fields, "n", 1) or 1
+        if self.streamed and self.endpoint is Endpoint.COMPLETIONS and prompt[:1] == b"[":
+            self.choices *= _prompts(fields)
         for name in _LIMITS:
-            if name in fields:
-                self.max_tokens = _integer(fields, name, 0)
+            if name in fields and (limit := _integer(fields, name, 0)):
+                self.max_tokens = limit
                 break
         if self.streamed and "stream_options" in fields:
             options = _object(fields, "stream_options")
@@ -129,14 +138,20 @@ def with_usage_asked(fields: Fields) -> None:
     fields["stream_options"] = msgspec.Raw(msgspec.json.encode(options))
 
 
-def _truthy(value: msgspec.Raw | None) -> bool:
-    return value is not None and bytes(value) not in (b"null", b"false", b"[]", b"0", b"{}")
+def _given(fields: Fields, name: str, nothing: tuple[bytes, ...]) -> bool:
+    return name in fields and bytes(fields[name]) not in nothing
+
+
+def _prompts(fields: Fields) -> int:
+    """How many prompts a text completion has: strings or lists of tokens are one each, numbers together are one."""
+    prompts = _value(fields, "prompt")
+    return len(prompts) if prompts and not isinstance(prompts[0], int) else 1
 
 
 def _wants_schema(fields: Fields) -> bool:
     for name in ("response_format", "text"):
         if name in fields and b"json_schema" in bytes(fields[name]):
-            value = _decode_any(fields[name])
+            value = _value(fields, name)
             if isinstance(value, dict):
                 value = value.get("format", value)
                 if isinstance(value, dict) and value.get("type") == "json_schema":
@@ -145,7 +160,7 @@ def _wants_schema(fields: Fields) -> bool:
 
 
 def _integer(fields: Fields, name: str, least: int) -> int:
-    value = _decode_any(fields[name])
+    value = _value(fields, name)
     if value is None:
         return 0
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -154,9 +169,17 @@ def _integer(fields: Fields, name: str, least: int) -> int:
 
 
 def _object(fields: Fields, name: str) -> dict[str, Any]:
-    value = _decode_any(fields[name])
+    value = _value(fields, name)
     if value is None:
         return {}
     if not isinstance(value, dict):
         raise Refused("invalid_field", f"The field {name} must be an object.", param=name)
     return value
+
+
+def _value(fields: Fields, name: str) -> Any:
+    """A field decoded. Its JSON was found well-formed with the body; its numbers and texts are only read here."""
+    try:
+        return _decode_any(fields[name])
+    except _UNREADABLE as error:
+        raise Refused("invalid_field", f"The field {name} cannot be read: {error}.", param=name) from error
