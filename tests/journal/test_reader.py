@@ -3,6 +3,7 @@ import random
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -104,11 +105,10 @@ def test_follow_gives_each_row_once_from_files_that_come_later_too(tmp_path: Pat
             number += 1
             written(tmp_path, name, [(f"new{number}", 10.0 + number, b"")])
 
-    found: list[str] = []
+    followed = reader.follow(reader.end(), wait)
+    assert ids(list(islice(followed, 3))) == ["new1", "new2", "new3"]
     with pytest.raises(KeyboardInterrupt):
-        for row in reader.follow(reader.end(), wait):
-            found.append(row.id)
-    assert found == ["new1", "new2", "new3"]
+        next(followed)
 
 
 async def test_a_reader_in_the_middle_of_reading_does_not_stop_the_writer(tmp_path: Path, reader: Reader) -> None:

@@ -6,7 +6,7 @@ from tests.journal.keeping import ids_in, rows_in
 from switchgear.core.clock import ManualClock
 from switchgear.journal.cursor import Cursor
 from switchgear.journal.keeper import Keeper
-from switchgear.journal.model import Settings
+from switchgear.journal.model import Entry, Settings
 
 DAY_S = 86_400.0
 NOW_S = 1_700_000_000.0
@@ -15,7 +15,7 @@ NOW_S = 1_700_000_000.0
 def filled(folder: Path, count: int, clock: ManualClock, settings: Settings) -> Keeper:
     """Rows of one minute each, the last of this moment."""
     keeper = Keeper(folder / "worker-0.db", settings, clock)
-    rows = [(f"{n:05}", NOW_S - (count - 1 - n) * 60, b"") for n in range(count)]
+    rows: list[Entry] = [(f"{n:05}", NOW_S - (count - 1 - n) * 60, b"") for n in range(count)]
     for begin in range(0, count, 100):
         assert keeper.write(rows[begin : begin + 100]) is None
     return keeper

@@ -36,12 +36,12 @@ def json_line(record: Record) -> str:
 
 
 def csv_lines(records: Iterable[Record]) -> Iterator[str]:
-    """Records as CSV (RFC 4180 but for the line's end, which is a plain newline), a header first."""
+    """Records as CSV, a header first; without the lines' ends."""
     buffer = StringIO()
-    writer = csv.writer(buffer, lineterminator="")
+    writer = csv.writer(buffer, lineterminator="\r\n")  # it quotes what is in the line's end, so both
     for row in _rows(records):
         writer.writerow([_harmless(cell) for cell in row])
-        yield buffer.getvalue()
+        yield buffer.getvalue().removesuffix("\r\n")
         buffer.seek(0)
         buffer.truncate()
 
@@ -62,8 +62,11 @@ def _rows(records: Iterable[Record]) -> Iterator[tuple[object, ...]]:
 
 
 def _harmless(cell: object) -> object:
+    if not isinstance(cell, str):
+        return cell
+    text = printable(cell)
     # A spreadsheet runs a text that begins like a formula (OWASP, "CSV Injection").
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def printable(text: str) -> str:

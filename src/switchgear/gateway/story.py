@@ -79,14 +79,10 @@ def timeline(record: Record) -> list[Event]:
         events += _attempt_events(number, attempt)
     if record.ttft_s is not None:
         events.append(Event(record.ttft_s, "answered", "first byte to the caller (the commit point)"))
-    # Sorting is stable: of events at the same moment, what was found first stays first.
-    events.sort(key=lambda event: event.at_s)
-    return [
-        *events,
-        Event(
-            record.duration_s, "done", f"{record.outcome.value}{_status(record)}, {amount(record.answer_bytes)} bytes"
-        ),
-    ]
+    text = f"{record.outcome.value}{_status(record)}, {amount(record.answer_bytes)} bytes"
+    events.append(Event(record.duration_s, "done", text))
+    # Stable: of what happened in the same microsecond (times are floats), what was found first stays first.
+    return sorted(events, key=lambda event: round(event.at_s, 6))
 
 
 def duration(seconds: float) -> str:

@@ -1,9 +1,9 @@
 """A named consumer of all journals in a folder: it gets every row, in the order of writing, and says when it is done with it.
 
 Exactly once takes two. The journal never leaves a row out and forgets none before it is acknowledged; but a consumer that dies
-between the effect of a batch and `acknowledge` gets the batch again. So it keeps, together with the effect and in the same
-transaction, the last `seq` of each journal, and passes over rows that are not beyond it. Positions live in the journal files, so that a
-copied or restored file brings its own.
+between the effect of a batch and `acknowledge` gets its rows again, perhaps in batches of another size. So it keeps, together with the
+effect and in the same transaction, the greatest `seq` of each journal (which never goes back), and applies only rows `beyond` it.
+Positions live in the journal files, so that a copied or restored file brings its own.
 """
 
 import sqlite3
@@ -35,6 +35,10 @@ class Batch(msgspec.Struct, frozen=True):
     def last_seq(self) -> int:
         """Place of its last row."""
         return self.rows[-1].seq
+
+    def beyond(self, seq: int) -> Sequence[Row]:
+        """The rows after `seq`, the last that had its effect; 0: none had."""
+        return [row for row in self.rows if row.seq > seq]
 
 
 class Cursor:
