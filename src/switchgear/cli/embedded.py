@@ -8,8 +8,9 @@ import secrets
 import socket
 from pathlib import Path
 
-from switchgear.cli.children import Children
-from switchgear.core.errors import SwitchgearError
+import msgspec
+
+from switchgear.cli.children import Child, Children
 from switchgear.core.snapshot import (
     Backend,
     Capabilities,
@@ -24,10 +25,6 @@ from switchgear.core.snapshot import (
     Timeouts,
 )
 from switchgear.gateway.config import Config, GatewayConfig
-from switchgear.wire.client import Pool
-from switchgear.wire.errors import ExchangeError
-from switchgear.wire.fetch import fetch
-from switchgear.wire.origin import Origin
 
 _READY_S = 30.0
 _SHARED = "llama-3.1-8b"
@@ -47,25 +44,33 @@ _EMULATED = (  # name, kind, hardware profile, model, region, USD per million to
 class Place:
     """One place of the embedded default: how its process is started, and how the gateway sees it."""
 
-    def __init__(self, name: str, port: int, arguments: list[str], backend: Backend, model: str) -> None:
+    def __init__(self, name: str, wanted_port: int, arguments: list[str], backend: Backend, model: str) -> None:
         self.name = name
-        self.port = port
-        self.arguments = arguments
-        self.backend = backend
+        self.wanted_port = wanted_port
         self.model = model
+        self.backend = backend
+        """Where it is, is known once it was started."""
+        self._arguments = arguments
+        self.child: Child | None = None
+
+    async def start(self, children: Children) -> None:
+        """Start it on its port, or on a free one where that is taken. Raises ChildFailed."""
+        self.child = child = Child(self.name, [*self._arguments, "--listen", f"127.0.0.1:{_port(self.wanted_port)}"])
+        base_url = await children.start(child, _READY_S)
+        address = base_url.removeprefix("http://").removesuffix("/v1")
+        child.arguments = [*self._arguments, "--listen", address]  # started again, it is where it was
+        self.backend = msgspec.structs.replace(self.backend, base_url=base_url)
 
 
-def free_port(wanted: int) -> int:
-    """`wanted` where it is free, else some free port."""
-    for port in (wanted, 0):
-        with socket.socket() as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                sock.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(sock.getsockname()[1])
-    raise SwitchgearError("no free port on 127.0.0.1")
+def _port(wanted: int) -> int:
+    """`wanted`, or 0 (some free one) where it is taken. Whoever else takes it in this moment makes the child fail, and say why."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(("127.0.0.1", wanted))
+        except OSError:
+            return 0
+    return wanted
 
 
 def has_engine() -> bool:
@@ -74,25 +79,24 @@ def has_engine() -> bool:
 
 
 def places(speed: float, first_port: int = 9101) -> list[Place]:
-    """The five places, each on a port of its own from `first_port` on; without llama.cpp there are four."""
-    made = [_emulated(*row, port=first_port + index, speed=speed) for index, row in enumerate(_EMULATED)]
+    """The five places, to be started on the ports from `first_port` on (0: any); without llama.cpp there are four."""
+    ports = [first_port + index if first_port else 0 for index in range(5)]
+    made = [_emulated(*row, port=port, speed=speed) for row, port in zip(_EMULATED, ports, strict=False)]
     if has_engine():
-        made.append(_engine(first_port + 4))
+        made.append(_engine(ports[4]))
     return made
 
 
 def _emulated(
     name: str, kind: Kind, profile: str, model: str, region: str, usd: tuple[float, float], *, port: int, speed: float
 ) -> Place:
-    port = free_port(port)
-    listen = f"127.0.0.1:{port}"
     return Place(
         name,
         port,
-        ["emulate", "--profile", profile, "--model", model, "--listen", listen, "--speed", str(speed), "--name", name],
+        ["emulate", "--profile", profile, "--model", model, "--speed", str(speed), "--name", name],
         Backend(
             kind=kind,
-            base_url=f"http://{listen}/v1",
+            base_url="",
             region=region,
             prices=Prices(input_usd_per_mtok=usd[0], output_usd_per_mtok=usd[1]),
             probe=True,
@@ -103,15 +107,14 @@ def _emulated(
     )
 
 
-def _engine(wanted: int) -> Place:
-    port = free_port(wanted)
+def _engine(port: int) -> Place:
     return Place(
         "engine",
         port,
-        ["engine", "llama", "--listen", f"127.0.0.1:{port}", "--alias", _ENGINE],
+        ["engine", "llama", "--alias", _ENGINE],
         Backend(
             kind=Kind.EDGE,
-            base_url=f"http://127.0.0.1:{port}/v1",
+            base_url="",
             region="eu-central",
             prices=Prices(input_usd_per_mtok=0.0, output_usd_per_mtok=0.0),
             probe=True,
@@ -132,7 +135,7 @@ def configuration(
     admin: str = "127.0.0.1:8081",
     state_dir: str = "state",
 ) -> Config:
-    """A gateway in front of the places: `chat` prefers the appliance, `cheap` goes by cost, `fast` by latency with a hedge."""
+    """A gateway in front of the running places: `chat` prefers the appliance, `cheap` goes by cost, `fast` by latency with a hedge."""
     every = tuple(Target(backend=place.name, model=place.model) for place in made)
     retry = Retry(attempts=len(made))
     models = {
@@ -166,27 +169,10 @@ def stored_key(state_dir: Path) -> str:
 
 
 async def start_places(children: Children, made: list[Place]) -> None:
-    """Start each place's process and wait until all answer. Raises SwitchgearError naming the one that does not."""
-    for place in made:
-        await children.start(place.name, place.arguments)
-    async with asyncio.TaskGroup() as group:
-        for place in made:
-            group.create_task(_answers(place))
-
-
-async def _answers(place: Place) -> None:
-    pool = Pool(Origin("127.0.0.1", place.port))
+    """Start all places and wait until they serve. Raises ChildFailed naming one that does not."""
     try:
-        async with asyncio.timeout(_READY_S):
-            while True:
-                try:
-                    if (await fetch(pool, "GET", "/v1/models", total_s=2.0)).status == 200:
-                        return
-                except ExchangeError:
-                    await asyncio.sleep(0.05)
-    except TimeoutError as error:
-        raise SwitchgearError(
-            f"the place {place.name} does not answer on port {place.port} within {_READY_S:g} s"
-        ) from error
-    finally:
-        await pool.close()
+        async with asyncio.TaskGroup() as group:
+            for place in made:
+                group.create_task(place.start(children))
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from errors

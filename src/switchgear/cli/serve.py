@@ -28,8 +28,8 @@ async def serving(config: Config, reload: Callable[[], Config] | None = None) ->
     admin = Admin(supervisor, observer.render)
     server = Server(admin.handle)
     try:
+        await observer.start()
         await supervisor.start()
-        observer.start()
         where = bound_address(sock)
         await server.listen(sock)
         yield RunningGateway(supervisor, where)

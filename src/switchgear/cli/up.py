@@ -35,8 +35,6 @@ def up(path: Path | None, listen: str, admin: str, state_dir: str, speed: float)
     logging.getLogger().setLevel(logging.WARNING)
     try:
         uvloop.run(_up(listen, admin, state_dir, speed))
-    except BaseExceptionGroup as group:
-        raise click.ClickException(str(group.exceptions[0])) from group
     except SwitchgearError as error:
         raise click.ClickException(str(error)) from error
 
@@ -45,11 +43,11 @@ async def _up(listen: str, admin: str, state_dir: str, speed: float) -> None:
     console = Console()
     key = stored_key(Path(state_dir))
     made = places(speed)
-    config = configuration(made, key, listen=listen, admin=admin, state_dir=state_dir)
     children = Children()
     try:
-        with console.status("starting five places and the gateway"):
+        with console.status("starting the places and the gateway"):
             await start_places(children, made)
+        config = configuration(made, key, listen=listen, admin=admin, state_dir=state_dir)
         async with serving(config) as gateway:
             _welcome(console, str(gateway.supervisor.listening[0]), str(gateway.admin), key, made)
             await gateway.supervisor.wait_for_signal()

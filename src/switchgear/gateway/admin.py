@@ -1,5 +1,6 @@
 """The admin address: alive, ready, metrics and live state, for all workers of this gateway together."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -8,8 +9,9 @@ import msgspec
 from switchgear.core.tasks import TaskOwner
 from switchgear.gateway.errors import CATALOGUE, error_body
 from switchgear.gateway.supervisor import Supervisor
-from switchgear.wire.exchange import Exchange
+from switchgear.wire.exchange import JSON, Exchange
 
+log = logging.getLogger(__name__)
 _TEXT = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
 _WORST_FIRST = ("open", "half_open", "closed")
 
@@ -37,17 +39,22 @@ class Admin:
             )
 
     async def _answer(self, exchange: Exchange, target: bytes) -> None:
+        try:
+            status, body, head = await self._told(target)
+        except Exception:
+            log.exception("%s met a defect", target.decode("latin-1"))
+            status, body, head = 500, error_body("internal_error", "The state cannot be told; the log says why."), JSON
+        exchange.reply(status, body, head)
+
+    async def _told(self, target: bytes) -> tuple[int, bytes, bytes]:
         live = await self.live()
         if target == b"/live":
-            exchange.reply(200, msgspec.json.encode(live))
-        elif target == b"/readyz":
-            ready = not live["not_ready"]
-            exchange.reply(
-                200 if ready else 503,
-                msgspec.json.encode({"ready": ready, "not_ready": live["not_ready"], "alarms": live["alarms"]}),
-            )
-        else:
-            exchange.reply(200, (await self._render_metrics(live)).encode(), _TEXT)
+            return 200, msgspec.json.encode(live), JSON
+        if target == b"/metrics":
+            return 200, (await self._render_metrics(live)).encode(), _TEXT
+        ready = not live["not_ready"]
+        told = {"ready": ready, "not_ready": live["not_ready"], "alarms": live["alarms"]}
+        return 200 if ready else 503, msgspec.json.encode(told), JSON
 
     async def live(self) -> dict[str, Any]:
         """One state out of all workers': counts added, targets united, each with every worker's view where they differ."""
@@ -80,6 +87,8 @@ class Admin:
             alarms.append(f"{live['workers_wanted'] - len(live['workers'])} workers are not serving")
         if supervisor.reload_error:
             alarms.append(f"the last reload was refused: {supervisor.reload_error}")
+        if supervisor.keep_error:
+            alarms.append(f"the last good snapshot is not kept: {supervisor.keep_error}")
         return not_ready, alarms
 
 

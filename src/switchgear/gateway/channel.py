@@ -5,6 +5,7 @@ that none outlives its supervisor, however that ended.
 """
 
 import asyncio
+import logging
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,14 +16,21 @@ import msgspec
 from switchgear.core.errors import SwitchgearError
 from switchgear.core.tasks import TaskOwner
 
+log = logging.getLogger(__name__)
 _LENGTH = struct.Struct(">I")
 _LARGEST = 256 * 1024 * 1024
 
 
 class ChannelError(SwitchgearError):
-    """The other side is gone, or it answered a request with an error."""
+    """The other side answered a request with an error, or not at all; `ChannelClosed`: it is gone."""
 
     code = "channel_failed"
+
+
+class ChannelClosed(ChannelError):
+    """The other side is gone."""
+
+    code = "channel_closed"
 
 
 class _Frame(msgspec.Struct, array_like=True):
@@ -59,7 +67,7 @@ class Channel(asyncio.Protocol):
         return channel
 
     async def ask(self, operation: str, content: object = None, *, timeout_s: float = 10.0) -> msgspec.Raw:
-        """Send a request and wait for its answer's content. Raises ChannelError."""
+        """Send a request and wait for its answer's content. Raises ChannelError, or ChannelClosed of its kind."""
         self._number += 1
         answer: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
         self._waiting[self._number] = answer
@@ -85,7 +93,7 @@ class Channel(asyncio.Protocol):
         self._transport = None
         for answer in self._waiting.values():
             if not answer.done():
-                answer.set_exception(ChannelError("the other side is gone"))
+                answer.set_exception(ChannelClosed("the other side is gone"))
         self._on_closed()
 
     def data_received(self, data: bytes) -> None:
@@ -117,15 +125,18 @@ class Channel(asyncio.Protocol):
     async def _answer(self, frame: _Frame) -> None:
         try:
             content = await self._operations[frame.operation](frame.content)
-        except (SwitchgearError, msgspec.MsgspecError, OSError, KeyError) as error:
+        except (SwitchgearError, msgspec.MsgspecError, OSError) as error:
             self._send(-frame.number, "error", str(error))
+        except Exception as error:
+            log.exception("operation %s met a defect", frame.operation)
+            self._send(-frame.number, "error", f"a defect: {error!r}")  # without an answer the other side would wait
         else:
             self._send(-frame.number, "", content)
 
     def _send(self, number: int, operation: str, content: Any) -> None:
         if self._transport is None:
             if number > 0:
-                raise ChannelError("the other side is gone")
+                raise ChannelClosed("the other side is gone")
             return
         data = msgspec.msgpack.encode(_Frame(number, operation, msgspec.Raw(msgspec.msgpack.encode(content))))
         self._transport.write(_LENGTH.pack(len(data)) + data)

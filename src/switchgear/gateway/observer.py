@@ -24,23 +24,24 @@ _BATCH = 2000
 
 
 class Observer:
-    """Counts from the journals' end as it was at the start: counters begin at zero, as Prometheus expects of a process."""
+    """Counts what is recorded after `start`: counters begin at zero, as Prometheus expects of a process."""
 
     def __init__(self, state_dir: str) -> None:
-        self._directory = Path(state_dir) / "journal"
         self._metrics = Metrics()
         self._unreadable = 0
         self._position: dict[str, int] = {}
-        self._reader: Reader | None = None
+        self._reader = Reader(Path(state_dir) / "journal")  # belongs to the thread
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="observer")
         self._tasks = TaskOwner("observer")
 
-    def start(self) -> None:
-        """Begin to count."""
+    async def start(self) -> None:
+        """Begin to count. Started before the workers, it misses none of their calls."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._begin)
         self._tasks.start(self._follow())
 
     async def close(self) -> None:
         await self._tasks.close()
+        self._thread.submit(self._reader.close)
         self._thread.shutdown()
 
     async def render(self, live: Mapping[str, Any]) -> str:
@@ -52,18 +53,21 @@ class Observer:
         while True:
             try:
                 await loop.run_in_executor(self._thread, self._catch_up)
-            except SwitchgearError as error:
+            except (SwitchgearError, OSError) as error:
                 log.warning("metrics lag behind: %s", error)
             await asyncio.sleep(_EVERY_S)
 
+    def _begin(self) -> None:
+        self._position = self._reader.end()
+
     def _render(self, live: Mapping[str, Any]) -> str:
-        self._catch_up()
+        try:
+            self._catch_up()
+        except (SwitchgearError, OSError) as error:
+            log.warning("metrics lag behind: %s", error)
         return self._metrics.render(live)
 
     def _catch_up(self) -> None:
-        if self._reader is None:
-            self._reader = Reader(self._directory)
-            self._position = self._reader.end()
         while True:
             rows = self._reader.read(self._position, _BATCH)
             for row in rows:

@@ -9,7 +9,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,54 +17,31 @@ import msgspec
 from switchgear.core.errors import SwitchgearError
 from switchgear.core.snapshot import Snapshot, encode_snapshot
 from switchgear.core.tasks import TaskOwner
-from switchgear.gateway.channel import Channel, ChannelError
+from switchgear.gateway.channel import ChannelClosed, ChannelError
 from switchgear.gateway.config import Config, GatewayConfig, snapshot_of
-from switchgear.gateway.worker import Drain, Start
+from switchgear.gateway.worker import Start
+from switchgear.gateway.worker_handle import WorkerHandle
 from switchgear.wire.address import Address, bind, bound_address, parse_address
 
 log = logging.getLogger(__name__)
 _FIRST_WAIT_S = 0.05
 _LONGEST_WAIT_S = 5.0
 _STABLE_S = 10.0
-_START_S = 30.0
+_LIVE_S = 2.0
 
 
-class WorkerHandle:
-    """One worker's process, kept running."""
+class StateDirUnusable(SwitchgearError):
+    """`gateway.state_dir` cannot be made, or is no directory."""
 
-    def __init__(self, number: int, listeners: list[socket.socket]) -> None:
-        self.number = number
-        self.restarts = 0
-        self.channel: Channel | None = None
-        """None while the worker is not serving."""
-        self.process: asyncio.subprocess.Process | None = None
-        self.listeners = listeners
-
-    async def spawn(self, start: Start) -> None:
-        """Start the process and wait until it serves. Raises ChannelError with the worker's reason."""
-        ours, theirs = socket.socketpair()
-        descriptors = [theirs.fileno(), *(listener.fileno() for listener in self.listeners)]
-        arguments = ["--channel", str(theirs.fileno()), "--number", str(self.number)]
-        for listener in self.listeners:
-            arguments += ["--listen", str(listener.fileno())]
-        try:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "switchgear.gateway.worker", *arguments, pass_fds=descriptors
-            )
-        finally:
-            theirs.close()
-        channel = await Channel.open(ours, {}, lambda: None)
-        try:
-            await channel.ask("start", start, timeout_s=_START_S)
-        except ChannelError:
-            channel.close()
-            await self.process.wait()
-            raise
-        self.channel = channel
+    code = "state_dir_unusable"
 
 
 class Supervisor:
-    """Runs a gateway from its configuration until it is told to stop."""
+    """Runs a gateway from its configuration until it is told to stop.
+
+    `reload` reads the configuration again for SIGHUP; without it there is nothing to read, and SIGHUP means what it means to any
+    program: its terminal is gone, so it ends.
+    """
 
     def __init__(self, config: Config, reload: Callable[[], Config] | None = None) -> None:
         self.config = config
@@ -75,7 +51,10 @@ class Supervisor:
         self.workers: list[WorkerHandle] = []
         self.reload_error = ""
         """Why the last reload was refused; empty when it was not."""
+        self.keep_error = ""
+        """Why the last good snapshot is not on the disk; empty when it is."""
         self._reload = reload
+        self._swapping = asyncio.Lock()  # two reloads, or a reload and a start, must not hand out snapshots crosswise
         self._tasks = TaskOwner("supervisor")
         self._stopping = asyncio.Event()
         self._sockets: list[socket.socket] = []
@@ -87,14 +66,13 @@ class Supervisor:
     # -- life --
 
     async def start(self) -> None:
-        """Bind and start all workers. Raises AddressError, or ChannelError with a worker's reason."""
-        config = self.gateway_config
+        """Bind and start all workers. Raises StateDirUnusable, AddressError, or ChannelError with a worker's reason."""
         try:
-            self._bind(config)
-            start = Start(config, self.snapshot)
+            self._make_state_dir()
+            self._bind(self.gateway_config)
             async with asyncio.TaskGroup() as group:
                 for worker in self.workers:
-                    group.create_task(worker.spawn(start))
+                    group.create_task(worker.spawn(Start(self.gateway_config, self.snapshot)))
         except BaseExceptionGroup as group_error:
             await self.stop(0.0)
             raise group_error.exceptions[0] from group_error
@@ -105,13 +83,25 @@ class Supervisor:
         for worker in self.workers:
             self._tasks.start(self._watch(worker))
 
+    def _make_state_dir(self) -> None:
+        path = Path(self.gateway_config.state_dir)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StateDirUnusable(
+                f"cannot use {path} as gateway.state_dir: {error.strerror or error}; name a directory that can be written"
+            ) from error
+
     def _bind(self, config: GatewayConfig) -> None:
-        Path(config.state_dir).mkdir(parents=True, exist_ok=True)
         own: list[list[socket.socket]] = [[] for _ in range(config.workers)]
         for text in config.listen:
             address = parse_address(text)
-            first = bind(address, reuse_port=config.workers > 1)
+            first = bind(address)
             self._sockets.append(first)
+            if config.workers > 1 and not address.path:
+                # Not before: with SO_REUSEPORT from the beginning, a second gateway on this port would get half of the calls of the
+                # first one, and nobody an error.
+                first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             bound = bound_address(first)
             self.listening.append(bound)
             for number in range(config.workers):
@@ -127,34 +117,41 @@ class Supervisor:
         """Start a worker again whenever it ends: at once, and more slowly the more often it does so."""
         loop = asyncio.get_running_loop()
         wait_s = _FIRST_WAIT_S
-        while not self._stopping.is_set():
+        while True:
             began_s = loop.time()
-            process = worker.process
-            if process is not None:
-                status = await process.wait()
-                worker.channel = None
-                if self._stopping.is_set():
-                    return
-                log.error(
-                    "worker %d (pid %d) ended with status %d; starting it again", worker.number, process.pid, status
-                )
+            status = await worker.ended()
+            if self._stopping.is_set():
+                return
+            pid = worker.process.pid if worker.process is not None else 0
+            log.error("worker %d (pid %d) ended with status %s; starting it again", worker.number, pid, status)
             if loop.time() - began_s > _STABLE_S:
                 wait_s = _FIRST_WAIT_S
-            else:
-                await asyncio.sleep(wait_s)
-                wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+            if self._stopping.is_set():
+                return
             worker.restarts += 1
             try:
-                await worker.spawn(Start(self.gateway_config, self.snapshot))
+                await self._start_again(worker)
             except (SwitchgearError, OSError) as error:
                 log.error("worker %d does not start: %s", worker.number, error)
 
+    async def _start_again(self, worker: WorkerHandle) -> None:
+        given = self.snapshot
+        await worker.spawn(Start(self.gateway_config, given))
+        async with self._swapping:
+            if self.snapshot is not given and worker.channel is not None:  # a reload went by while it started
+                await worker.channel.ask("swap", self.snapshot)
+
     async def wait_for_signal(self) -> None:
-        """Wait for SIGTERM or SIGINT; SIGHUP meanwhile reloads."""
+        """Wait for SIGTERM or SIGINT; SIGHUP meanwhile reloads, where there is something to read."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.start(self.reload()))
+        if self._reload is not None:
+            loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.start(self.reload()))
+        elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup sets it so
+            loop.add_signal_handler(signal.SIGHUP, self._stopping.set)
         await self._stopping.wait()
 
     async def stop(self, grace_s: float) -> None:
@@ -164,18 +161,9 @@ class Supervisor:
             sock.close()
         self._sockets.clear()
         for worker in self.workers:
-            process = worker.process
-            if process is None or process.returncode is not None:
-                continue
-            try:
-                if worker.channel is None:
-                    process.terminate()
-                else:
-                    await worker.channel.ask("drain", Drain(grace_s), timeout_s=5.0)
-            except (ChannelError, ProcessLookupError):
-                pass
+            await worker.begin_to_end(grace_s)
         for worker in self.workers:
-            await _ended(worker.process, grace_s + 15.0)
+            await worker.end(grace_s)
         await self._tasks.close()
         self._remove_unix_sockets()
 
@@ -183,6 +171,7 @@ class Supervisor:
         for address in self.listening:
             if address.path:
                 Path(address.path).unlink(missing_ok=True)
+        self.listening.clear()
 
     # -- snapshots --
 
@@ -190,28 +179,39 @@ class Supervisor:
         """Read the configuration again and swap it in everywhere; one that cannot be served from changes nothing."""
         if self._reload is None:
             return
-        try:
-            config = self._reload()
-            snapshot = snapshot_of(config)
-            for worker in self.workers:
-                if worker.channel is not None:
-                    await worker.channel.ask("swap", snapshot)
-        except SwitchgearError as error:
-            self.reload_error = str(error)
-            log.error("reload refused, serving snapshot %s as before:\n%s", self.snapshot.id, error)
-            await self._restore()
-            return
-        if config.gateway != self.gateway_config:
-            log.warning("changes in [gateway] take effect at the next start")
-        self.config = msgspec.structs.replace(config, gateway=self.gateway_config)
-        self.snapshot = snapshot
-        self.reload_error = ""
+        async with self._swapping:
+            try:
+                config = self._reload()
+                snapshot = snapshot_of(config)
+                await self._swap_everywhere(snapshot)
+            except SwitchgearError as error:
+                self.reload_error = str(error)
+                log.error("reload refused, serving snapshot %s as before:\n%s", self.snapshot.id, error)
+                return
+            if config.gateway != self.gateway_config:
+                log.warning("changes in [gateway] take effect at the next start")
+            self.config = msgspec.structs.replace(config, gateway=self.gateway_config)
+            self.snapshot = snapshot
+            self.reload_error = ""
         self._keep_last_good()
         log.info("serving snapshot %s", snapshot.id)
 
-    async def _restore(self) -> None:
-        """Put workers that had already taken a refused snapshot back to the one before."""
+    async def _swap_everywhere(self, snapshot: Snapshot) -> None:
+        """Raises ChannelError when a worker refuses; those that had taken it already are then put back."""
+        taken: list[WorkerHandle] = []
         for worker in self.workers:
+            try:
+                if worker.channel is not None:
+                    taken.append(worker)
+                    await worker.channel.ask("swap", snapshot)
+            except ChannelClosed:
+                continue  # it is being started again, and gets this snapshot then
+            except ChannelError:
+                await self._put_back(taken)
+                raise
+
+    async def _put_back(self, workers: list[WorkerHandle]) -> None:
+        for worker in workers:
             if worker.channel is not None:
                 try:
                     await worker.channel.ask("swap", self.snapshot)
@@ -221,31 +221,29 @@ class Supervisor:
     def _keep_last_good(self) -> None:
         path = Path(self.gateway_config.state_dir) / "snapshot.msgpack"
         draft = path.with_suffix(".new")
-        draft.write_bytes(encode_snapshot(self.snapshot))
-        os.replace(draft, path)
+        try:
+            draft.write_bytes(encode_snapshot(self.snapshot))
+            os.replace(draft, path)
+        except OSError as error:  # calls are served all the same
+            self.keep_error = f"{path} cannot be written: {error.strerror or error}"
+            log.error("%s", self.keep_error)
+        else:
+            self.keep_error = ""
 
     # -- live state --
 
     async def live(self) -> list[dict[str, object]]:
         """The live state of each worker that answers."""
-        answers: list[dict[str, object]] = []
-        for worker in self.workers:
-            if worker.channel is None:
-                continue
-            try:
-                content = await worker.channel.ask("live", timeout_s=2.0)
-            except ChannelError as error:
-                log.warning("worker %d does not tell its state: %s", worker.number, error)
-            else:
-                answers.append(msgspec.msgpack.decode(content, type=dict[str, object]))
-        return answers
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._live(worker)) for worker in self.workers]
+        return [state for task in tasks if (state := task.result())]
 
-
-async def _ended(process: asyncio.subprocess.Process | None, within_s: float) -> None:
-    if process is None:
-        return
-    try:
-        await asyncio.wait_for(process.wait(), within_s)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+    async def _live(self, worker: WorkerHandle) -> dict[str, object]:
+        if worker.channel is None:
+            return {}
+        try:
+            content = await worker.channel.ask("live", timeout_s=_LIVE_S)
+        except ChannelError as error:
+            log.warning("worker %d does not tell its state: %s", worker.number, error)
+            return {}
+        return msgspec.msgpack.decode(content, type=dict[str, object])

@@ -1,6 +1,6 @@
 """One worker: a process that serves calls. Its supervisor gives it sockets and snapshots; it gives back its live state.
 
-Run as `python -m switchgear.gateway.worker --channel FD --number N --listen FD …`.
+Run as `python -m switchgear.gateway.worker --channel FD --number N --log-level LEVEL --listen FD …`.
 """
 
 import argparse
@@ -179,9 +179,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--channel", type=int, required=True)
     parser.add_argument("--number", type=int, required=True)
+    parser.add_argument("--log-level", type=int, default=logging.INFO)
     parser.add_argument("--listen", type=int, action="append", default=[])
     options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s worker {options.number} %(levelname)s %(message)s")
+    logging.basicConfig(
+        level=options.log_level, format=f"%(asctime)s %(levelname)s worker {options.number}: %(message)s"
+    )
     listeners = [socket.socket(fileno=fd) for fd in options.listen]
     for listener in listeners:
         listener.setblocking(False)

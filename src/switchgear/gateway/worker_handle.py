@@ -1,0 +1,89 @@
+"""One worker as its supervisor holds it: a process, the line to it, and the sockets that outlive both."""
+
+import asyncio
+import logging
+import socket
+import sys
+from contextlib import suppress
+
+from switchgear.gateway.channel import Channel, ChannelError
+from switchgear.gateway.worker import Drain, Start
+
+_START_S = 30.0
+_DRAIN_ANSWER_S = 5.0
+_AFTER_DRAIN_S = 15.0
+"""What a worker may take to close after its calls have ended: the journal's last batch is written then."""
+
+
+class WorkerHandle:
+    """One worker's place: its process changes, its number and its sockets stay."""
+
+    def __init__(self, number: int, listeners: list[socket.socket]) -> None:
+        self.number = number
+        self.listeners = listeners
+        self.restarts = 0
+        self.channel: Channel | None = None
+        """None while the worker is not serving."""
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def spawn(self, start: Start) -> None:
+        """Start the process and wait until it serves. It logs at this process's level. Raises ChannelError with the worker's reason."""
+        ours, theirs = socket.socketpair()
+        descriptors = [theirs.fileno(), *(listener.fileno() for listener in self.listeners)]
+        arguments = ["--channel", str(theirs.fileno()), "--number", str(self.number)]
+        arguments += ["--log-level", str(logging.getLogger().getEffectiveLevel())]
+        for listener in self.listeners:
+            arguments += ["--listen", str(listener.fileno())]
+        try:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "switchgear.gateway.worker", *arguments, pass_fds=descriptors
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        channel = await Channel.open(ours, {}, lambda: None)
+        try:
+            await channel.ask("start", start, timeout_s=_START_S)
+        except BaseException:
+            channel.close()
+            _kill(self.process)
+            raise
+        self.channel = channel
+
+    async def ended(self) -> int | None:
+        """Wait until the process has ended; its status. None where there is none."""
+        if self.process is None:
+            return None
+        status = await self.process.wait()
+        self.channel = None
+        return status
+
+    async def begin_to_end(self, grace_s: float) -> None:
+        """Have it take no more calls and end when those in flight have, after `grace_s` seconds at most."""
+        process = self.process
+        if process is None or process.returncode is not None:
+            return
+        try:
+            if self.channel is None:
+                process.terminate()
+            else:
+                await self.channel.ask("drain", Drain(grace_s), timeout_s=_DRAIN_ANSWER_S)
+        except (ChannelError, ProcessLookupError):
+            return  # it is gone, or stuck: `end` sees to both
+
+    async def end(self, within_s: float) -> None:
+        """Wait for the end that was begun; kill what outlasts it."""
+        if self.process is None:
+            return
+        try:
+            await asyncio.wait_for(self.process.wait(), within_s + _AFTER_DRAIN_S)
+        except TimeoutError:
+            _kill(self.process)
+            await self.process.wait()
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        process.kill()
