@@ -21,7 +21,7 @@ from switchgear.wire.errors import RefusedRequest
 from switchgear.wire.exchange import JSON, Exchange
 
 log = logging.getLogger(__name__)
-_ENDPOINTS = {f"/v1/{endpoint.value}".encode(): endpoint for endpoint in Endpoint}
+_ENDPOINTS = {f"/v1/{endpoint.value}".encode(): (endpoint, endpoint.value) for endpoint in Endpoint}
 _MODELS = b"/v1/models"
 _FORWARDED = (b"openai-beta", b"traceparent", b"tracestate", b"x-request-id", b"idempotency-key")
 """Headers of the caller that its backend gets too; all others stay here."""
@@ -73,7 +73,7 @@ class Gateway:
         if exchange.method != b"POST":
             _error(exchange, "method_not_allowed", "Calls are sent with POST.", b"allow: POST\r\n")
             return
-        call = Call(self.desk, self.table, exchange, self._call_id(), endpoint)
+        call = Call(self.desk, self.table, exchange, self._call_id(), *endpoint)
         try:
             head, route = self._admit(call)
         except Refused as error:

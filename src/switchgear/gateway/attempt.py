@@ -80,7 +80,7 @@ class Try:
         """Ask the target; on an idle connection at once, else on a new one."""
         call, target = self.call, self.target
         state = target.state
-        self._probe = state.breaker.began(self.began_s)
+        self._probe = False if state.breaker.closed else state.breaker.began(self.began_s)
         state.in_flight += 1
         target.backend_state.in_flight += 1
         call.running.append(self)
@@ -111,7 +111,9 @@ class Try:
     def _send(self, connection: ClientConnection) -> None:
         timeouts = self.target.timeouts
         self._connection = connection
-        deadline_s = min(monotonic() + timeouts.total_s, self.call.deadline_s)
+        deadline_s = self.began_s + timeouts.total_s
+        if deadline_s > self.call.deadline_s:
+            deadline_s = self.call.deadline_s
         if self.streamed:
             connection.send(
                 self._request,
@@ -121,9 +123,9 @@ class Try:
                 deadline=deadline_s,
                 hold_first=True,
             )
-        else:
+        else:  # hold_first: the one limit is the whole answer's
             total_s = timeouts.total_s
-            connection.send(self._request, self, first_s=total_s, idle_s=total_s, deadline=deadline_s)
+            connection.send(self._request, self, first_s=total_s, idle_s=total_s, deadline=deadline_s, hold_first=True)
 
     def cancel(self, *, lost: bool = False) -> None:
         """End it at once: the caller is gone, or (`lost`) another attempt was first. The backend sees its connection close."""

@@ -21,12 +21,26 @@ class BreakerState(StrEnum):
 class CircuitBreaker:
     """Times are seconds on a clock that does not step back."""
 
-    __slots__ = ("_bad", "_good", "_opened_s", "_probing", "_row", "_slot", "_state", "_width_s", "opened", "settings")
+    __slots__ = (
+        "_bad",
+        "_good",
+        "_opened_s",
+        "_probing",
+        "_row",
+        "_slot",
+        "_state",
+        "_width_s",
+        "closed",
+        "opened",
+        "settings",
+    )
 
     def __init__(self, settings: Breaker) -> None:
         self.settings = settings
         self.opened = 0
         """How often it opened."""
+        self.closed = True
+        """Whether it lets every call through: `allows` for those in a hurry."""
         self._state = BreakerState.CLOSED
         self._opened_s = 0.0
         self._probing = False
@@ -104,11 +118,13 @@ class CircuitBreaker:
 
     def _open(self, now_s: float) -> None:
         self._state = BreakerState.OPEN
+        self.closed = False
         self._opened_s = now_s
         self.opened += 1
 
     def _close(self) -> None:
         self._state = BreakerState.CLOSED
+        self.closed = True
         self._row = 0
         self._good = [0] * _BUCKETS
         self._bad = [0] * _BUCKETS

@@ -16,6 +16,8 @@ from switchgear.gateway.table import Route, Table, Target
 from switchgear.wire.exchange import EVENT_STREAM, JSON, Exchange, header
 
 log = logging.getLogger(__name__)
+_PASSED_ON = (b"x-request-id", b"openai-processing-ms", b"openai-version", b"openai-organization", b"openai-model")
+"""Headers of a backend's answer that the caller gets too."""
 
 if TYPE_CHECKING:
     from switchgear.gateway.attempt import Try
@@ -75,6 +77,7 @@ class Call:
         "delivery",
         "desk",
         "endpoint",
+        "endpoint_name",
         "exchange",
         "finish_reason",
         "forwarded",
@@ -94,12 +97,15 @@ class Call:
         "winner",
     )
 
-    def __init__(self, desk: Desk, table: Table, exchange: Exchange, call_id: str, endpoint: Endpoint) -> None:
+    def __init__(
+        self, desk: Desk, table: Table, exchange: Exchange, call_id: str, endpoint: Endpoint, endpoint_name: str
+    ) -> None:
         self.desk = desk
         self.table = table
         self.exchange = exchange
         self.id = call_id
         self.endpoint = endpoint
+        self.endpoint_name = endpoint_name
         self.started_s = exchange.received_s
         self.at_s = desk.now_s() - (monotonic() - exchange.received_s)
         self.request_bytes = len(exchange.body)
@@ -139,9 +145,9 @@ class Call:
             self.id.encode(),
             len(self.attempts),
         )
-        for name, value in headers.items():
-            if name == b"x-request-id" or name.startswith(b"openai-"):
-                head += b"%b: %b\r\n" % (name, value)
+        for name in _PASSED_ON:
+            if name in headers:
+                head += b"%b: %b\r\n" % (name, headers[name])
         return head
 
     def claim(self, attempt: "Try") -> bool:
@@ -149,6 +155,7 @@ class Call:
         if self.winner is None:
             self.winner = attempt
             self.answered = attempt.target
+            return True
         return self.winner is attempt
 
     def commit(self, attempt: "Try") -> None:
@@ -187,16 +194,19 @@ class Call:
 
     # -- the end --
 
-    def reply_whole(self, body: bytes, headers: dict[bytes, bytes]) -> None:
+    def reply_whole(self, target: Target, body: bytes, headers: dict[bytes, bytes]) -> None:
         """End with a whole answer."""
-        target = self.answered
-        assert target is not None  # noqa: S101  claimed before
         self.committed = True
+        self.answered = target
         self.ttft_s = monotonic() - self.started_s
         self.answer_bytes = len(body)
         head = self.answer_head(target, headers, JSON)
-        exchange = self.exchange
-        self._end(Outcome.OK, 200, "", lambda: exchange.reply(200, body, head))
+        if self.desk.recorder.strict:
+            exchange = self.exchange
+            self._end(Outcome.OK, 200, "", lambda: exchange.reply(200, body, head))
+            return
+        self.exchange.reply(200, body, head)
+        self.desk.recorder.append(self._close(Outcome.OK, 200, ""))
 
     def finish_stream(self, tail: bytes) -> None:
         """End a streamed answer well."""
@@ -254,12 +264,8 @@ class Call:
 
     def _end(self, outcome: Outcome, status: int, code: str, send: Callable[[], None]) -> None:
         """Leave the record and send the last of the answer: the record first where the answer must wait for it."""
-        self.over = True
-        self.exchange.on_gone = None
         desk = self.desk
-        if self.candidates:
-            desk.calls -= 1
-        record = self._record(outcome, status, code)
+        record = self._close(outcome, status, code)
         if not desk.recorder.strict:
             send()
             desk.recorder.append(record)
@@ -279,31 +285,50 @@ class Call:
 
         desk.recorder.append_strict(record, kept)
 
-    def _record(self, outcome: Outcome, status: int, code: str) -> Record:
-        head, key, target = self.head, self.key, self.answered
-        record = Record(VERSION, self.id, self.at_s, self.desk.name, self.table.snapshot.id, self.endpoint.value)
-        if key is not None:
-            record.principal = key.name
-            record.team = key.team
-        if head is not None:
-            record.model = head.model
-            record.pinned = head.pin
-            record.streamed = head.streamed
-        if target is not None:
-            record.backend = target.backend_name
-            record.answered_model = target.model
-        record.candidates = [candidate.name for candidate in self.candidates]
-        record.ruled_out = self.ruled_out
-        record.attempts = self.attempts
-        record.outcome = outcome
-        record.status = status
-        record.error = code
-        record.finish_reason = self.finish_reason
-        record.ttft_s = self.ttft_s
-        record.duration_s = monotonic() - self.started_s
-        record.request_bytes = self.request_bytes
-        record.answer_bytes = self.answer_bytes
-        _add_up(record, self.tokens_moved)
+    def _close(self, outcome: Outcome, status: int, code: str) -> Record:
+        """The call is over: its record."""
+        self.over = True
+        self.exchange.on_gone = None
+        self.winner = None  # it refers to this call: no cycle is left for the collector
+        if self.candidates:
+            self.desk.calls -= 1
+        key, head, target, attempts = self.key, self.head, self.answered, self.attempts
+        record = Record(
+            VERSION,
+            self.id,
+            self.at_s,
+            self.desk.name,
+            self.table.snapshot.id,
+            self.endpoint_name,
+            key.name if key is not None else "",
+            key.team if key is not None else "",
+            "",
+            head.model if head is not None else "",
+            head.pin if head is not None else "",
+            head.streamed if head is not None else False,
+            [candidate.name for candidate in self.candidates],
+            self.ruled_out,
+            attempts,
+            outcome,
+            status,
+            code,
+            target.backend_name if target is not None else "",
+            target.model if target is not None else "",
+            self.finish_reason,
+            self.ttft_s,
+            monotonic() - self.started_s,
+            request_bytes=self.request_bytes,
+            answer_bytes=self.answer_bytes,
+        )
+        if len(attempts) == 1 and outcome is Outcome.OK:
+            attempt = attempts[0]
+            record.prompt_tokens = attempt.prompt_tokens
+            record.cached_tokens = attempt.cached_tokens
+            record.completion_tokens = attempt.completion_tokens
+            record.usage = attempt.usage
+            record.cost_usd = attempt.cost_usd
+        elif attempts:
+            _add_up(record, self.tokens_moved)
         return record
 
 

@@ -55,6 +55,13 @@ def allowed_route(routes: dict[str, Route], head: CallHead, key: Key) -> Route:
 
 def candidates_of(route: Route, head: CallHead, now_s: float) -> tuple[list[Target], list[RuledOut]]:
     """The targets that may serve the call now, as configured, and those that may not with the reason."""
+    if head.plain and head.endpoint in route.every and _short(route, head):
+        for target in route.targets:
+            backend_state = target.backend_state
+            if not target.state.breaker.closed or backend_state.in_flight >= backend_state.max_in_flight:
+                break
+        else:
+            return list(route.targets), []
     candidates: list[Target] = []
     ruled_out: list[RuledOut] = []
     for target in route.targets:
@@ -71,11 +78,16 @@ def candidates_of(route: Route, head: CallHead, now_s: float) -> tuple[list[Targ
     return candidates, ruled_out
 
 
+def _short(route: Route, head: CallHead) -> bool:
+    """Whether the call fits every target's context window for certain."""
+    return head.prompt_bytes / route.bytes_per_token + head.max_tokens <= route.smallest_window
+
+
 def busy(target: Target, now_s: float) -> str:
     """Why a target cannot take a call at this moment; empty where it can."""
     if not target.state.breaker.allows(now_s):
         return "breaker_open"
-    if target.backend_state.in_flight >= target.backend.max_in_flight:
+    if target.backend_state.in_flight >= target.backend_state.max_in_flight:
         return "full"
     return ""
 

@@ -10,7 +10,7 @@ from time import monotonic
 
 from switchgear.backends.model import Fields
 from switchgear.core.record import AttemptKind, AttemptOutcome
-from switchgear.core.snapshot import Delivery
+from switchgear.core.snapshot import Delivery, Endpoint
 from switchgear.gateway.attempt import Try
 from switchgear.gateway.call import Call
 from switchgear.gateway.chain import Chain
@@ -41,9 +41,14 @@ class Dispatch:
     def begin(self) -> None:
         """Ask the first candidate."""
         call, head = self._call, self._head
-        if head.streamed and not head.wants_usage and head.endpoint.value.endswith("completions"):
-            with_usage_asked(head.fields)  # counted in any case; the caller does not see what it did not ask for
         first = call.candidates[0]
+        if head.streamed:
+            if not head.wants_usage and head.endpoint is not Endpoint.RESPONSES:
+                with_usage_asked(head.fields)  # counted in any case; the caller does not see what it did not ask for
+        elif self._route.config.hedge is None and not first.state.rest_until_s:
+            head.fields["model"] = first.model_raw
+            Try(call, first, AttemptKind.FIRST, head.fields, self.ended).start()
+            return
         now_s = monotonic()
         rest_s = first.state.rest_until_s - now_s
         if rest_s > 0 and now_s + rest_s < call.deadline_s:  # everybody asked to be left alone for a while
@@ -87,12 +92,13 @@ class Dispatch:
 
     def _complete(self, attempt: Try) -> None:
         call = self._call
-        call.stop(lost=True)
+        if call.running or call.timer is not None:
+            call.stop(lost=True)
         call.finish_reason = attempt.finish_reason
         if isinstance(attempt, StreamTry):
             call.finish_stream(attempt.tail)
         else:
-            call.reply_whole(attempt.body(), attempt.headers)
+            call.reply_whole(attempt.target, attempt.body(), attempt.headers)
 
     def _failed(self, attempt: Try, failure: Failure) -> None:
         call, chain, now_s = self._call, self._chained(), monotonic()

@@ -43,6 +43,7 @@ class CallHead:
         "max_tokens",
         "model",
         "pin",
+        "plain",
         "prompt_bytes",
         "streamed",
         "tools",
@@ -86,6 +87,8 @@ class CallHead:
         self.wants_usage = False
         if len(fields) > 2:
             self._look_closer(fields, prompt)
+        self.plain = not (self.tools or self.images or self.json_schema or self.logprobs or self.pin)
+        """Whether it needs nothing that a target may lack but its endpoint and a window that is large enough."""
 
     def _look_closer(self, fields: Fields, prompt: bytes) -> None:
         if self.tools:

@@ -76,15 +76,12 @@ class Prober:
         except (SwitchgearError, ExchangeError, msgspec.MsgspecError) as error:
             log.warning("backend %s does not tell its models: %s", first.backend_name, error)
             return False
+        known = self._builder.live.windows
         for target in targets:
-            if target.context_window is None:
-                target.context_window = windows.get(target.model)
-                log.info(
-                    "backend %s: %s has a context window of %s",
-                    target.backend_name,
-                    target.model,
-                    target.context_window,
-                )
+            if target.model in windows:
+                known[target.name] = windows[target.model]
+                log.info("backend %s: %s has a window of %d tokens", *target.name, windows[target.model])
+        self._gateway.serve(self._builder.build(self._gateway.table.snapshot))
         return True
 
 

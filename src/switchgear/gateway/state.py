@@ -9,10 +9,11 @@ from switchgear.gateway.latency import Latency
 class BackendState:
     """Live state of one backend."""
 
-    __slots__ = ("in_flight",)
+    __slots__ = ("in_flight", "max_in_flight")
 
     def __init__(self) -> None:
         self.in_flight = 0
+        self.max_in_flight = 0
 
 
 class TargetState:
@@ -48,9 +49,14 @@ class LiveState:
         self.backends: dict[str, BackendState] = {}
         self.targets: dict[tuple[str, str], TargetState] = {}
         self.models: dict[str, ModelState] = {}
+        self.windows: dict[tuple[str, str], int] = {}
+        """Context windows that backends told of, in tokens, by backend and model."""
 
-    def backend(self, name: str) -> BackendState:
-        return self.backends.setdefault(name, BackendState())
+    def backend(self, name: str, backend: Backend) -> BackendState:
+        """The state of a backend, with the bound that its present settings give."""
+        state = self.backends.setdefault(name, BackendState())
+        state.max_in_flight = backend.max_in_flight
+        return state
 
     def target(self, backend_name: str, model: str, backend: Backend) -> TargetState:
         """The state of a target; a breaker whose settings changed starts anew."""

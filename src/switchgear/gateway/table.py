@@ -2,6 +2,7 @@
 
 import binascii
 import hmac
+import math
 import ssl
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -50,6 +51,7 @@ class Target:
         pool: Pool,
         state: TargetState,
         backend_state: BackendState,
+        probed_window: int | None = None,
     ) -> None:
         self.backend_name = config.backend
         self.model = config.model
@@ -61,7 +63,7 @@ class Target:
         self.state = state
         self.backend_state = backend_state
         self.prices: Prices | None = config.prices or backend.prices
-        self.context_window = config.context_window or backend.capabilities.context_window
+        self.context_window = config.context_window or backend.capabilities.context_window or probed_window
         self.weight = config.weight
         self.timeouts = backend.timeouts
         self.heads = {endpoint: adapter.head(endpoint) for endpoint in Endpoint}
@@ -85,13 +87,24 @@ class Target:
 class Route:
     """A model, ready to be called."""
 
-    __slots__ = ("config", "name", "state", "targets")
+    __slots__ = ("bytes_per_token", "config", "every", "name", "smallest_window", "state", "targets")
 
     def __init__(self, name: str, config: Model, targets: tuple[Target, ...], state: ModelState) -> None:
         self.name = name
         self.config = config
         self.targets = targets
         self.state = state
+        self.every = frozenset(
+            endpoint
+            for endpoint in Endpoint
+            if config.max_cost_usd is None
+            and all(endpoint in target.backend.capabilities.endpoints for target in targets)
+        )
+        """Endpoints at which no target is ruled out for a plain call that is short enough."""
+        self.smallest_window = min(
+            (t.context_window for t in targets if t.context_window is not None), default=math.inf
+        )
+        self.bytes_per_token = min(target.backend.capabilities.bytes_per_token for target in targets)
 
 
 class Table:
@@ -151,7 +164,8 @@ class Builder:
                         made[target.backend][2],
                         made[target.backend][1],
                         self.live.target(target.backend, target.model, snapshot.backends[target.backend]),
-                        self.live.backend(target.backend),
+                        self.live.backend(target.backend, snapshot.backends[target.backend]),
+                        self.live.windows.get((target.backend, target.model)),
                     )
                     for target in model.targets
                 ),
