@@ -49,15 +49,17 @@ class Caller:
         self._address = address
         self._tls = tls
         self._name = name if tls is not None else None
+        self.limit = 64 * 1024
+        """Bytes read ahead of the test, and as many again; then the caller's side stops reading."""
         self.reader: asyncio.StreamReader
         self.writer: asyncio.StreamWriter
 
     async def __aenter__(self) -> Self:
         if self._address.path:
-            connecting = asyncio.open_unix_connection(self._address.path)
+            connecting = asyncio.open_unix_connection(self._address.path, limit=self.limit)
         else:
             connecting = asyncio.open_connection(
-                self._address.host, self._address.port, ssl=self._tls, server_hostname=self._name
+                self._address.host, self._address.port, limit=self.limit, ssl=self._tls, server_hostname=self._name
             )
         self.reader, self.writer = await asyncio.wait_for(connecting, PATIENCE_S)
         if (sock := self.writer.get_extra_info("socket")) is not None and not self._address.path:
@@ -67,15 +69,16 @@ class Caller:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.writer.close()
+        self.writer.transport.abort()  # whatever is not sent yet, nobody waits for it
         with contextlib.suppress(OSError):
             await self.writer.wait_closed()
 
     async def send(self, data: bytes, piece: int = 0) -> None:
         """Send in one go, or in pieces of so many bytes, each on its way before the next. A server that has closed is no error."""
         with contextlib.suppress(OSError):
-            for at in range(0, len(data), piece or len(data)):
-                self.writer.write(data[at : at + (piece or len(data))])
+            piece = piece or max(len(data), 1)
+            for at in range(0, len(data), piece):
+                self.writer.write(data[at : at + piece])
                 await self.writer.drain()
                 await asyncio.sleep(0)
 
