@@ -8,12 +8,26 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
 
+import pytest
+
 from switchgear.wire.address import Address, bind, bound_address, parse_address
 from switchgear.wire.exchange import Exchange
 from switchgear.wire.server import Server
 
 PATIENCE_S = 10.0
 """Longer than anything here takes; a test that waits so long has hung."""
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+needs_ipv6 = pytest.mark.skipif(not _has_ipv6(), reason="this machine has no IPv6 loopback")
 
 
 def answer_ok(exchange: Exchange) -> None:
