@@ -57,6 +57,11 @@ class StreamReader(Protocol):
     id: str
     """The answer's id, once known."""
 
+    @property
+    def text_bytes(self) -> int:
+        """Bytes of text so far, tool calls included, for an estimate where no usage is reported."""
+        ...
+
     def read(self, data: bytes) -> Step:
         """Take one event in. Raises Malformed or InBandError."""
         ...
@@ -78,7 +83,7 @@ class Adapter(Protocol):
         ...
 
     def answer(self, endpoint: Endpoint, body: bytes) -> Answer:
-        """Read a whole answer. Raises Malformed."""
+        """Read a whole answer. Raises Malformed, or InBandError where it says that it failed."""
         ...
 
     def reader(self, endpoint: Endpoint, choices: int) -> StreamReader:

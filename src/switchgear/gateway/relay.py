@@ -51,6 +51,11 @@ class StreamTry(Try):
         self._plain = False
         self._detached = False
 
+    def on_whole(self, status: int, headers: dict[bytes, bytes], body: bytes) -> None:
+        self.on_head(status, headers)
+        self.on_data(body)
+        self.on_end()
+
     def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
         self.status = status
         self.headers = headers
@@ -143,7 +148,7 @@ class StreamTry(Try):
         self.call.exchange.flow = None
         reader = self.reader
         self.finish_reason = reader.finish_reason
-        self._bill(reader.usage, 0 if reader.usage is not None else sum(map(len, reader.text)))
+        self._bill(reader.usage, 0 if reader.usage is not None else reader.text_bytes)
         self._succeeded()
 
     def on_end(self) -> None:
@@ -187,7 +192,7 @@ class StreamTry(Try):
 
     def bill_sent(self) -> None:
         """A stream that was cut off, whose text was paid for: by estimate where usage was not reported."""
-        self._bill(self.reader.usage, sum(map(len, self.reader.text)))
+        self._bill(self.reader.usage, self.reader.text_bytes)
 
     # -- wire.Flow --
 
