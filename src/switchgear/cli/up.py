@@ -1,6 +1,7 @@
 """`switchgear up`: everything on this machine, with one command."""
 
 import logging
+import shlex
 from pathlib import Path
 
 import click
@@ -50,6 +51,7 @@ async def _up(listen: str, admin: str, state_dir: str, speed: float) -> None:
         config = configuration(made, key, listen=listen, admin=admin, state_dir=state_dir)
         async with serving(config) as gateway:
             _welcome(console, str(gateway.supervisor.listening[0]), str(gateway.admin), key, made)
+            _show_commands(console, state_dir)
             await gateway.supervisor.wait_for_signal()
             console.print("ending: calls in flight are answered first")
     finally:
@@ -79,10 +81,21 @@ curl http://{listen}/v1/chat/completions \\
 
 from openai import OpenAI
 client = OpenAI(base_url="http://{listen}/v1", api_key="{key}")
-print(client.chat.completions.create(model="chat", messages=[{{"role": "user", "content": "Hello"}}]).choices[0].message.content)
+print(client.chat.completions.create(model="chat", messages=[{{"role": "user", "content": "Hello"}}]).choices[0].message.content)""",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
 
-switchgear records            every call so far
-switchgear explain CALL       one call's story (its id is in the header x-switchgear-call)
+
+def _show_commands(console: Console, state_dir: str) -> None:
+    where = "" if state_dir == "state" else f" --state-dir {shlex.quote(state_dir)}"
+    console.print(
+        f"""
+switchgear records{where}
+    every call so far
+switchgear explain{where} CALL
+    one call's story; its id is in the header x-switchgear-call
 Ctrl-C ends all of it.""",
         highlight=False,
         markup=False,
