@@ -1,13 +1,27 @@
 """Routes, targets and calls made by hand for what decides purely: real objects, no socket, no event loop."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from switchgear.core.snapshot import Backend, Capabilities, Endpoint, Kind, Model, Prices, Target, make_snapshot
+from switchgear.core.record import Attempt, AttemptKind
+from switchgear.core.snapshot import (
+    Backend,
+    Capabilities,
+    Endpoint,
+    Kind,
+    Model,
+    Prices,
+    Snapshot,
+    Target,
+    make_snapshot,
+)
 from switchgear.gateway import table
+from switchgear.gateway.call import Call, Desk
 from switchgear.gateway.head import CallHead
+from switchgear.wire.exchange import Exchange
 
 
 def make_route(places: Mapping[str, Mapping[str, Any]], **model: Any) -> table.Route:
@@ -32,6 +46,30 @@ def make_head(endpoint: Endpoint = Endpoint.CHAT, **fields: Any) -> CallHead:
     if endpoint is Endpoint.CHAT:
         fields.setdefault("messages", [{"role": "user", "content": "Good day."}])
     return CallHead(endpoint, msgspec.json.encode(fields))
+
+
+def make_call(route: table.Route, head: CallHead, *, deadline_s: float = 1000.0) -> Call:
+    """A call whose candidates are all targets of the route and whose first attempt went to the first of them. Nobody hears its answer."""
+    loop = asyncio.get_running_loop()
+    desk = Desk(loop, "test/0", loop.time, None, refuse_unrecorded=False)  # type: ignore[arg-type]  # it leaves no record
+    exchange = Exchange(None, b"POST", b"/", {}, keep_alive=True, http_1_0=False, received_s=0.0)  # type: ignore[arg-type]  # gone
+    call = Call(desk, table.Table(route_snapshot(), {}, {}), exchange, "call_x", head.endpoint, head.endpoint.value)
+    call.head, call.route, call.deadline_s = head, route, deadline_s
+    call.candidates = list(route.targets)
+    note_attempt(call, route.targets[0])
+    return call
+
+
+def route_snapshot() -> Snapshot:
+    """A snapshot with nothing in it."""
+    return make_snapshot({}, {}, ())
+
+
+def note_attempt(call: Call, target: table.Target) -> Attempt:
+    """One more attempt of a call, as it stands in its record."""
+    attempt = Attempt(*target.name, AttemptKind.FIRST, 0.0)
+    call.attempts.append(attempt)
+    return attempt
 
 
 def usd(per_mtok: float) -> Prices:

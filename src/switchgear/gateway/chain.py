@@ -2,7 +2,7 @@
 
 import random
 
-from switchgear.core.record import AttemptKind
+from switchgear.core.record import AttemptKind, AttemptOutcome
 from switchgear.gateway.call import Call
 from switchgear.gateway.candidates import busy, too_dear
 from switchgear.gateway.failure import Failure, Next
@@ -38,12 +38,8 @@ class Chain:
                 wait_s = self._random.uniform(0.0, min(retry.max_backoff_s, retry.backoff_s * 2 ** (tries - 1)))
             self._again[target] = now_s + wait_s
         elif failure.next is Next.LARGER:
-            window = target.context_window
-            self._remaining = [
-                other
-                for other in self._remaining
-                if other.context_window is None or (window is not None and other.context_window > window)
-            ]
+            self._remaining = [other for other in self._remaining if _larger(other, target)]
+            self._again = {other: when_s for other, when_s in self._again.items() if _larger(other, target)}
         elif failure.next is Next.NOWHERE:
             self._remaining.clear()
             self._again.clear()
@@ -61,15 +57,27 @@ class Chain:
             self._remaining.remove(target)
         return choice
 
+    def skip(self, target: Target) -> None:
+        """A target that was chosen cannot take the call any more: it is not asked again."""
+        self._again.pop(target, None)
+
     def _choose(self, now_s: float) -> tuple[Target, AttemptKind, float] | None:
         for target in self._remaining:
-            if not busy(target, now_s) and self._affordable(target) and target.state.rest_until_s <= now_s:
+            if self._free(target, now_s):
                 return target, AttemptKind.FALLBACK, 0.0
-        again = [(when_s, target) for target, when_s in self._again.items() if self._affordable(target)]
+        again = [
+            (when_s, target)
+            for target, when_s in self._again.items()
+            if self._affordable(target) and _open_by(target, when_s, now_s)
+        ]
         if not again:
             return None
         when_s, target = min(again, key=lambda entry: entry[0])
         return target, AttemptKind.RETRY, max(0.0, when_s - now_s)
+
+    def _free(self, target: Target, now_s: float) -> bool:
+        """Whether a target may be asked at this moment."""
+        return not busy(target, now_s) and self._affordable(target) and target.state.rest_until_s <= now_s
 
     def _affordable(self, target: Target) -> bool:
         """Whether the cost limit of the call allows one more attempt there, by estimate, beside what was spent."""
@@ -83,7 +91,7 @@ class Chain:
     def hedge(self, now_s: float) -> Target | None:
         """A second target to ask beside a slow first, if there is one and the budgets allow it."""
         for target in self._remaining:
-            if not busy(target, now_s) and self._affordable(target) and target.state.rest_until_s <= now_s:
+            if self._free(target, now_s):
                 if not self._route.state.hedges.take(now_s):
                     return None
                 self._remaining.remove(target)
@@ -91,9 +99,20 @@ class Chain:
         return None
 
     def rescuers(self, now_s: float) -> list[Target]:
-        """Who may carry on a broken stream: candidates not asked yet, then those that failed without being silent."""
-        return [
-            target
-            for target in (*self._remaining, *self._again)
-            if not busy(target, now_s) and self._affordable(target)
-        ]
+        """Who may carry on a broken stream: candidates not asked yet, those that failed without being silent, those that were only slow."""
+        lost = {(one.backend, one.model) for one in self._call.attempts if one.outcome is AttemptOutcome.LOST}
+        slow = [target for target in self._call.candidates if target.name in lost]
+        return [target for target in (*self._remaining, *self._again, *slow) if self._free(target, now_s)]
+
+
+def _larger(target: Target, than: Target) -> bool:
+    """Whether a call that was too long for one target may fit another: its window is larger, or not known."""
+    window = target.context_window
+    return window is None or (than.context_window is not None and window > than.context_window)
+
+
+def _open_by(target: Target, when_s: float, now_s: float) -> bool:
+    """Whether a target's breaker will let a call through when its wait is over, as far as can be told now."""
+    if when_s <= now_s:
+        return not busy(target, now_s)
+    return target.state.breaker.retry_after_s(now_s) <= when_s - now_s
