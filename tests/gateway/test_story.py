@@ -17,6 +17,13 @@ def test_a_plain_answer() -> None:
     ]
 
 
+def test_what_is_not_streamed_has_a_first_byte() -> None:
+    record = answered()
+    record.streamed = False
+    assert "First byte after 50 ms." in explain(record)[2]
+    assert [event.what for event in timeline(record)] == ["asked", "attempt", "first byte", "answered", "ended", "done"]
+
+
 def test_a_rescue() -> None:
     story = explain(rescued())
     assert "data class internal, streamed" in story[0]

@@ -38,6 +38,8 @@ _OUTCOMES = {
     Outcome.BROKEN: "The caller's stream ended in an error event",
     Outcome.CANCELLED: "The caller hung up",
 }
+_PIECE = {True: "token", False: "byte"}
+"""What comes first of an answer, by whether it is streamed."""
 
 
 class Event(NamedTuple):
@@ -46,7 +48,7 @@ class Event(NamedTuple):
     at_s: float
     """Since its head had arrived."""
     what: str
-    """asked, waiting, attempt, first token, ended, answered, done."""
+    """asked, waiting, attempt, first token (or first byte), ended, answered, done."""
     text: str
 
 
@@ -63,7 +65,9 @@ def explain(record: Record) -> list[str]:
         lines.append(f"Candidates in order: {order}.")
     elif record.ruled_out:
         lines.append("No candidate was left.")
-    lines += [f"Attempt {number}: {_attempt(attempt)}" for number, attempt in enumerate(record.attempts, 1)]
+    lines += [
+        f"Attempt {number}: {_attempt(attempt, record.streamed)}" for number, attempt in enumerate(record.attempts, 1)
+    ]
     lines.append(_ending(record))
     if record.attempts:
         lines.append(_use(record))
@@ -76,7 +80,7 @@ def timeline(record: Record) -> list[Event]:
         Event(0.0, "asked", f"{record.endpoint} for {record.model or 'no model'}, {amount(record.request_bytes)} bytes")
     ]
     for number, attempt in enumerate(record.attempts, 1):
-        events += _attempt_events(number, attempt)
+        events += _attempt_events(number, attempt, record.streamed)
     if record.ttft_s is not None:
         events.append(Event(record.ttft_s, "answered", "first byte to the caller (the commit point)"))
     text = f"{record.outcome.value}{_status(record)}, {amount(record.answer_bytes)} bytes"
@@ -125,11 +129,11 @@ def _who(record: Record) -> str:
     return f"{moment(record.at_s)}: {caller}{team} asked {model} for {record.endpoint}{manner}."
 
 
-def _attempt(attempt: Attempt) -> str:
+def _attempt(attempt: Attempt, streamed: bool) -> str:
     waited = f" after a wait of {duration(attempt.waited_s)}" if attempt.waited_s else ""
     text = f"at {duration(attempt.started_s)}{waited}, {attempt.backend} ({attempt.model}), {_KINDS[attempt.kind]}. "
     if attempt.ttft_s is not None:
-        text += f"First token after {duration(attempt.ttft_s)}. "
+        text += f"First {_PIECE[streamed]} after {duration(attempt.ttft_s)}. "
     end, why = _attempt_end(attempt)
     return f"{text}{end} after {duration(attempt.duration_s)}{why}{_tokens(attempt)}."
 
@@ -166,7 +170,7 @@ def _tokens(attempt: Attempt) -> str:
     return f", {amount(attempt.prompt_tokens)} + {amount(attempt.completion_tokens)} tokens, {usd(attempt.cost_usd)}"
 
 
-def _attempt_events(number: int, attempt: Attempt) -> Iterable[Event]:
+def _attempt_events(number: int, attempt: Attempt, streamed: bool) -> Iterable[Event]:
     where = f"attempt {number}, {attempt.backend} ({attempt.model})"
     if attempt.waited_s:
         yield Event(
@@ -174,7 +178,7 @@ def _attempt_events(number: int, attempt: Attempt) -> Iterable[Event]:
         )
     yield Event(attempt.started_s, "attempt", f"{where}: {_KINDS[attempt.kind]}")
     if attempt.ttft_s is not None:
-        yield Event(attempt.started_s + attempt.ttft_s, "first token", where)
+        yield Event(attempt.started_s + attempt.ttft_s, f"first {_PIECE[streamed]}", where)
     error = f": {in_words(attempt.error)}" if attempt.error else ""
     yield Event(attempt.started_s + attempt.duration_s, "ended", f"{where}: {attempt.outcome.value}{error}")
 
