@@ -18,6 +18,8 @@ from switchgear.wire.exchange import EVENT_STREAM, JSON, Exchange, header
 log = logging.getLogger(__name__)
 _PASSED_ON = (b"x-request-id", b"openai-processing-ms", b"openai-version", b"openai-organization", b"openai-model")
 """Headers of a backend's answer that the caller gets too."""
+_JOURNAL_RETRY_S = 5.0
+"""When to come back while records cannot be written."""
 
 if TYPE_CHECKING:
     from switchgear.gateway.attempt import Try
@@ -172,10 +174,14 @@ class Call:
         self.exchange.write(data)
 
     def later(self, wait_s: float, step: Callable[[], None]) -> None:
-        """Take a step after a while, unless the call is over by then."""
+        """Take a step after a while, unless the call is over by then. It takes the place of another that was to be taken."""
+        if self.timer is not None:
+            self.timer.cancel()
 
         def run() -> None:
             self.timer = None
+            if self.over:
+                return
             try:
                 step()
             except Exception as error:
@@ -253,14 +259,18 @@ class Call:
     def _end_with_error(
         self, outcome: Outcome, status: int, code: str, body: bytes, retry_after_s: float | None
     ) -> None:
+        head = self._error_head(retry_after_s)
+        self.answer_bytes = len(body)
+        exchange = self.exchange
+        self._end(outcome, status, code, lambda: exchange.reply(status, body, head))
+
+    def _error_head(self, retry_after_s: float | None) -> bytes:
         head = JSON + header("x-switchgear-call", self.id) + header("x-switchgear-attempts", str(len(self.attempts)))
         if self.attempts:
             head += header("x-switchgear-backend", self.attempts[-1].backend)
         if retry_after_s is not None:
             head += header("retry-after", str(max(1, round(retry_after_s + 0.499))))
-        self.answer_bytes = len(body)
-        exchange = self.exchange
-        self._end(outcome, status, code, lambda: exchange.reply(status, body, head))
+        return head
 
     def _end(self, outcome: Outcome, status: int, code: str, send: Callable[[], None]) -> None:
         """Leave the record and send the last of the answer: the record first where the answer must wait for it."""
@@ -272,16 +282,13 @@ class Call:
             return
 
         def kept(error: Exception | None) -> None:
+            text = "The record of this call could not be written."
             if error is None or not desk.refuse_unrecorded:
                 send()
             elif self.exchange.status == 0:
-                self.exchange.reply(
-                    503, error_body("journal_unavailable", "The record of this call could not be written.")
-                )
+                self.exchange.reply(503, error_body("journal_unavailable", text), self._error_head(_JOURNAL_RETRY_S))
             else:
-                self.exchange.finish(
-                    error_event(self.endpoint, "journal_unavailable", "The record of this call could not be written.")
-                )
+                self.exchange.finish(error_event(self.endpoint, "journal_unavailable", text))
 
         desk.recorder.append_strict(record, kept)
 
@@ -333,10 +340,13 @@ class Call:
 
 
 def _add_up(record: Record, tokens_moved: int) -> None:
-    """Tokens of the attempts whose answer the caller got; cost of every attempt that has one."""
+    """Tokens of the attempts whose answer the caller got, or got a part of; cost of every attempt that has one."""
     cost: float | None = 0.0
+    partly = record.status == 200 and record.outcome in (Outcome.BROKEN, Outcome.CANCELLED)
     for attempt in record.attempts:
-        if attempt.outcome is AttemptOutcome.OK:
+        if attempt.outcome is AttemptOutcome.OK or (
+            partly and attempt.usage != "none" and attempt.outcome in (AttemptOutcome.FAILED, AttemptOutcome.CANCELLED)
+        ):
             record.prompt_tokens += attempt.prompt_tokens
             record.cached_tokens += attempt.cached_tokens
             record.completion_tokens += attempt.completion_tokens

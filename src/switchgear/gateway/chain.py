@@ -63,7 +63,7 @@ class Chain:
 
     def _choose(self, now_s: float) -> tuple[Target, AttemptKind, float] | None:
         for target in self._remaining:
-            if self._free(target, now_s):
+            if self.free(target, now_s):
                 return target, AttemptKind.FALLBACK, 0.0
         again = [
             (when_s, target)
@@ -75,7 +75,7 @@ class Chain:
         when_s, target = min(again, key=lambda entry: entry[0])
         return target, AttemptKind.RETRY, max(0.0, when_s - now_s)
 
-    def _free(self, target: Target, now_s: float) -> bool:
+    def free(self, target: Target, now_s: float) -> bool:
         """Whether a target may be asked at this moment."""
         return not busy(target, now_s) and self._affordable(target) and target.state.rest_until_s <= now_s
 
@@ -91,7 +91,7 @@ class Chain:
     def hedge(self, now_s: float) -> Target | None:
         """A second target to ask beside a slow first, if there is one and the budgets allow it."""
         for target in self._remaining:
-            if self._free(target, now_s):
+            if self.free(target, now_s):
                 if not self._route.state.hedges.take(now_s):
                     return None
                 self._remaining.remove(target)
@@ -102,7 +102,7 @@ class Chain:
         """Who may carry on a broken stream: candidates not asked yet, those that failed without being silent, those that were only slow."""
         lost = {(one.backend, one.model) for one in self._call.attempts if one.outcome is AttemptOutcome.LOST}
         slow = [target for target in self._call.candidates if target.name in lost]
-        return [target for target in (*self._remaining, *self._again, *slow) if self._free(target, now_s)]
+        return [target for target in (*self._remaining, *self._again, *slow) if self.free(target, now_s)]
 
 
 def _larger(target: Target, than: Target) -> bool:

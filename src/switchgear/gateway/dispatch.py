@@ -13,6 +13,7 @@ from switchgear.core.record import AttemptKind, AttemptOutcome
 from switchgear.core.snapshot import Delivery, Endpoint
 from switchgear.gateway.attempt import Try
 from switchgear.gateway.call import Call
+from switchgear.gateway.candidates import busy, candidates_of, refusal
 from switchgear.gateway.chain import Chain
 from switchgear.gateway.errors import Failed
 from switchgear.gateway.failure import Failure, Next
@@ -49,14 +50,30 @@ class Dispatch:
             head.fields["model"] = first.model_raw
             Try(call, first, AttemptKind.FIRST, head.fields, self.ended).start()
             return
-        now_s = monotonic()
+        self._ask_first(0.0)
+
+    def _ask_first(self, waited_s: float) -> None:
+        call, now_s = self._call, monotonic()
+        first = call.candidates[0]
         rest_s = first.state.rest_until_s - now_s
         if rest_s > 0 and now_s + rest_s < call.deadline_s:  # everybody asked to be left alone for a while
-            call.later(rest_s, lambda: self._ask(first, AttemptKind.FIRST, rest_s))
+            call.later(rest_s, lambda: self._rested(waited_s + rest_s))
             return
-        self._ask(first, AttemptKind.FIRST, 0.0)
+        self._ask(first, AttemptKind.FIRST, waited_s)
         if self._route.config.hedge is not None and not call.over:
             self._plan_hedge(first)
+
+    def _rested(self, waited_s: float) -> None:
+        """The wait is over, and things may have changed: whoever is free now and asks to be left alone for the shortest time is first."""
+        call, now_s = self._call, monotonic()
+        free, call.ruled_out = candidates_of(self._route, self._head, now_s)
+        candidates = [target for target in call.candidates if target in free]
+        if not candidates:
+            call.refuse(refusal(self._route, call.ruled_out, now_s))
+            return
+        candidates.sort(key=lambda target: max(target.state.rest_until_s, now_s))
+        call.candidates = candidates
+        self._ask_first(waited_s)
 
     def _chained(self) -> Chain:
         if self._chain is None:
@@ -103,27 +120,39 @@ class Dispatch:
     def _failed(self, attempt: Try, failure: Failure) -> None:
         call, chain, now_s = self._call, self._chained(), monotonic()
         chain.failed(attempt.target, failure, now_s)
-        if self._failure is None or attempt.record.kind is not AttemptKind.HEDGE:
+        if self._failure is None or failure.next is Next.NOWHERE or attempt.record.kind is not AttemptKind.HEDGE:
             self._failure = failure
         if call.committed:
             self._carry_on(attempt, failure)
-            return
-        if call.running:
-            return  # the other one of a hedged pair may still answer
+        elif failure.next is Next.NOWHERE:
+            self._give_up(failure)
+        elif not call.running:  # else the other one of a hedged pair may still answer
+            self._go_on(chain, self._failure, now_s)
+
+    def _go_on(self, chain: Chain, failure: Failure, now_s: float) -> None:
+        """Ask the next target, now or after its wait; without one, give up."""
         choice = chain.next(now_s)
         if choice is None:
-            self._give_up(self._failure)
+            self._give_up(failure)
             return
         target, kind, wait_s = choice
         if wait_s:
-            call.later(wait_s, lambda: self._ask(target, kind, wait_s))
+            self._call.later(wait_s, lambda: self._ask_waited(chain, failure, target, wait_s))
         else:
             self._ask(target, kind, 0.0)
+
+    def _ask_waited(self, chain: Chain, failure: Failure, target: Target, waited_s: float) -> None:
+        now_s = monotonic()
+        if busy(target, now_s):  # meanwhile others have taken its last place or broken it
+            chain.skip(target)
+            self._go_on(chain, failure, now_s)
+        else:
+            self._ask(target, AttemptKind.RETRY, waited_s)
 
     def _give_up(self, failure: Failure) -> None:
         """Tell the caller of the last failure: in the backend's own words where it said something about the call."""
         call = self._call
-        call.stop(lost=False)
+        call.stop(lost=True)
         asked = ", ".join(f"{attempt.backend} ({attempt.error})" for attempt in call.attempts)
         error = Failed(
             failure.code,
@@ -149,7 +178,7 @@ class Dispatch:
 
     def _hedge(self) -> None:
         call = self._call
-        if not call.running or call.winner is not None:
+        if call.winner is not None or not call.running or call.running[0].record.kind is not AttemptKind.FIRST:
             return
         other = self._chained().hedge(monotonic())
         if other is not None:
@@ -170,6 +199,8 @@ class Dispatch:
                 rescue.plans.clear()
         elif failure.reason == "answer_diverged":
             attempt.record.outcome = AttemptOutcome.DISCARDED
+        elif failure.next is not Next.AGAIN:  # it was silent, or will not do it: it is not asked again for this call
+            rescue.plans = [plan for plan in rescue.plans if plan[0] is not attempt.target]
         while rescue.plans:
             target, overlap = rescue.plans.pop(0)
             if self._rescue_by(rescue, target, overlap=overlap):
@@ -181,6 +212,8 @@ class Dispatch:
         """Start one attempt of a rescue, if the target can and the bounds of the call allow it."""
         call, now_s = self._call, monotonic()
         if len(call.attempts) > self._route.config.retry.attempts or now_s >= call.deadline_s:
+            return False
+        if not self._chained().free(target, now_s):
             return False
         fields: Fields | None = self._fields(target)
         if not overlap:

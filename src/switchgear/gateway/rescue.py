@@ -99,8 +99,11 @@ class RescueTry(StreamTry):
             raise Diverged("the second answer ended before the text already sent")
 
     def _pass(self, out: list[bytes], *, tokens: bool) -> None:
-        if out and self.call.exchange.flow is not self:
-            self.call.exchange.flow = self
+        exchange = self.call.exchange
+        if out and exchange.flow is not self:
+            exchange.flow = self
+            if exchange.stalled:
+                self.pause()
         super()._pass(out, tokens=tokens)
 
     def _complete(self) -> bool:
