@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from time import monotonic
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -25,6 +26,9 @@ _ENDPOINTS = {f"/v1/{endpoint.value}".encode(): (endpoint, endpoint.value) for e
 _MODELS = b"/v1/models"
 _FORWARDED = (b"openai-beta", b"traceparent", b"tracestate", b"x-request-id", b"idempotency-key")
 """Headers of the caller that its backend gets too; all others stay here."""
+_DELIVERY = b"x-switchgear-delivery"
+_TIMEOUT = b"x-switchgear-timeout-s"
+_READ = frozenset((*_FORWARDED, _DELIVERY, _TIMEOUT))
 
 
 class Gateway:
@@ -79,6 +83,11 @@ class Gateway:
         except Refused as error:
             call.refuse(error)
             return
+        except Exception as error:
+            log.exception("call %s met a defect", call.id)
+            call.candidates = []  # it is not among the calls dispatched
+            call.defect(error)
+            return
         self.desk.calls += 1
         exchange.on_gone = call.gone
         try:
@@ -113,7 +122,7 @@ class Gateway:
         config = route.config
         call.deadline_s = call.started_s + config.deadline_s
         call.delivery = config.delivery
-        if len(headers) > 4:
+        if not _READ.isdisjoint(headers):
             self._read_headers(call, headers)
         candidates, call.ruled_out = candidates_of(route, head, now_s)
         if not candidates:
@@ -133,7 +142,7 @@ class Gateway:
         for name in _FORWARDED:
             if name in headers:
                 call.forwarded += b"%b: %b\r\n" % (name, headers[name])
-        delivery = headers.get(b"x-switchgear-delivery")
+        delivery = headers.get(_DELIVERY)
         if delivery is not None:
             try:
                 call.delivery = Delivery(delivery.decode("latin-1"))
@@ -143,7 +152,7 @@ class Gateway:
                     "The header x-switchgear-delivery is either stream or whole.",
                     param="x-switchgear-delivery",
                 ) from error
-        timeout = headers.get(b"x-switchgear-timeout-s")
+        timeout = headers.get(_TIMEOUT)
         if timeout is not None:
             try:
                 seconds = float(timeout)
@@ -176,7 +185,7 @@ class Gateway:
             data = [self._model(route) for route in routes.values()]
             exchange.reply(200, msgspec.json.encode({"object": "list", "data": data}))
             return
-        name = target[len(_MODELS) + 1 :].decode("latin-1")
+        name = unquote_to_bytes(target[len(_MODELS) + 1 :]).decode("utf-8", "replace")  # clients escape the / of a name
         route = routes.get(name)
         if route is None:
             _error(exchange, "model_not_found", f"No model {name!r} that this key may call.", param="model")

@@ -59,7 +59,7 @@ class StreamTry(Try):
     def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
         self.status = status
         self.headers = headers
-        self._plain = status != 200 or not headers.get(b"content-type", b"").startswith(b"text/event-stream")
+        self._plain = status != 200 or not headers.get(b"content-type", b"").lower().startswith(b"text/event-stream")
 
     def on_data(self, data: bytes) -> None:
         if self._plain:
