@@ -1,0 +1,250 @@
+"""`switchgear gateway` with two workers: one gateway to whoever calls it, looks at it, reloads it or ends it."""
+
+import asyncio
+import json
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+from tests.system.conftest import StartGateway
+from tests.system.gateways import KEY, MODEL, Gateway, configuration, settled
+from tests.system.program import until
+from tests.wire.certificates import Authority
+
+from switchgear.cli.demo_caller import Answer
+from switchgear.emulator.server import Emulator
+from switchgear.wire.client import Pool
+from switchgear.wire.errors import ConnectError, ResetError
+from switchgear.wire.exchange import header
+from switchgear.wire.fetch import fetch
+from switchgear.wire.origin import Origin
+
+AUTHORIZATION = header("authorization", f"Bearer {KEY}")
+BODY = json.dumps({"model": "chat", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 4}).encode()
+
+
+async def on_both_workers(gateway: Gateway, count: int = 32) -> list[Answer]:
+    """So many calls over a connection each: the kernel spreads connections, so that none reaching a worker is a chance of 1 in 2^31."""
+
+    async def one() -> Answer:
+        caller = gateway.caller()
+        try:
+            return await caller.chat("chat", "hello", 4)
+        finally:
+            await caller.close()
+
+    return await asyncio.gather(*(one() for _ in range(count)))
+
+
+class Load:
+    """Calls, eight at a time, until told to end; each answer is kept, and none may fail."""
+
+    def __init__(self, gateway: Gateway, model: str = "chat") -> None:
+        self._gateway = gateway
+        self._model = model
+        self._ending = False
+        self.answers: list[Answer] = []
+
+    async def __aenter__(self) -> "Load":
+        self._tasks = [asyncio.ensure_future(self._call()) for _ in range(8)]
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._ending = True
+        await asyncio.gather(*self._tasks)
+
+    async def more(self, count: int = 50) -> None:
+        """Wait for further answers."""
+        goal = len(self.answers) + count
+        await until(lambda: len(self.answers) >= goal or any(task.done() for task in self._tasks), f"{goal} answers")
+
+    async def _call(self) -> None:
+        caller = self._gateway.caller()
+        try:
+            while not self._ending:
+                self.answers.append(await caller.chat(self._model, "hello", 4))
+        finally:
+            await caller.close()
+
+
+async def test_it_answers_for_all_its_workers(start: StartGateway) -> None:
+    gateway = await start()
+    assert (await gateway.admin("/healthz")).status == 200
+    status, ready = await gateway.ready()
+    assert (status, ready) == (200, {"ready": True, "not_ready": [], "alarms": []})
+    answers = await on_both_workers(gateway)
+    assert all(answer.whole for answer in answers)
+    assert len({answer.call for answer in answers}) == len(answers)
+    await settled(gateway, len(answers))
+    live = await gateway.live()
+    assert [worker["worker"] for worker in live["workers"]] == [0, 1]
+    assert len({worker["pid"] for worker in live["workers"]}) == 2
+    written = [worker["journal"]["written"] for worker in live["workers"]]
+    assert min(written) > 0, "one worker got no call"
+    assert sum(written) == live["journal"]["written"] == len(answers)
+    assert live["snapshot"] == gateway.snapshot
+    assert await gateway.metric("gen_ai_server_request_duration_seconds_count") == len(answers)
+    assert await gateway.metric("switchgear_worker_up") == 2
+    assert gateway.recorded() == {answer.call for answer in answers}
+
+
+async def test_sighup_swaps_the_snapshot_and_drops_no_call(start: StartGateway, place: Emulator) -> None:
+    gateway = await start()
+    async with Load(gateway) as load:
+        await load.more()
+        more = f'[models.further]\ntargets = [{{ backend = "place", model = "{MODEL}" }}]'
+        gateway.file.write_text(configuration(place.base_url, more=more))
+        gateway.program.signal(signal.SIGHUP)
+        snapshots = {gateway.snapshot}
+        while gateway.snapshot in snapshots:
+            await load.more(5)
+            snapshots = {worker["snapshot"] for worker in (await gateway.live())["workers"]}
+        await load.more()
+    assert len(snapshots) == 1
+    assert all(answer.whole for answer in load.answers)
+    caller = gateway.caller()
+    assert (await caller.chat("further", "hello", 4)).whole
+    await caller.close()
+    assert await gateway.ready() == (200, {"ready": True, "not_ready": [], "alarms": []})
+
+
+async def test_a_broken_file_changes_nothing_and_raises_an_alarm(start: StartGateway, place: Emulator) -> None:
+    gateway = await start()
+    async with Load(gateway) as load:
+        gateway.file.write_text(configuration(place.base_url, more='[models.chat2]\ntargts = "x"'))
+        gateway.program.signal(signal.SIGHUP)
+        alarms: list[str] = []
+        while not alarms:
+            await load.more(5)
+            status, ready = await gateway.ready()
+            assert status == 200
+            alarms = ready["alarms"]
+        assert "models.chat2" in alarms[0]
+        assert (await gateway.live())["snapshot"] == gateway.snapshot
+        gateway.file.write_text(configuration(place.base_url))
+        gateway.program.signal(signal.SIGHUP)
+        while alarms:
+            await load.more(5)
+            alarms = (await gateway.ready())[1]["alarms"]
+    assert all(answer.whole for answer in load.answers)
+
+
+@pytest.mark.parametrize("speed", [1.0])
+async def test_sigterm_lets_calls_in_flight_end_and_takes_no_more(start: StartGateway) -> None:
+    gateway = await start()
+    callers = [gateway.caller() for _ in range(8)]
+    begun: set[int] = set()
+    streams = [
+        asyncio.ensure_future(caller.stream("chat", "hello", 200, lambda _, number=number: begun.add(number)))
+        for number, caller in enumerate(callers)
+    ]
+    await until(lambda: len(begun) == len(callers), "every stream has begun")
+    gateway.program.signal(signal.SIGTERM)
+    await refused(gateway)
+    over_before = [stream.done() for stream in streams]
+    answers = await asyncio.gather(*streams)
+    assert not any(over_before), "the calls were over before one was refused"
+    assert all(answer.whole for answer in answers)
+    assert len({answer.text for answer in answers}) == 1
+    assert await gateway.program.ended() == 0
+    assert gateway.recorded() == {answer.call for answer in answers}
+    for caller in callers:
+        await caller.close()
+
+
+async def refused(gateway: Gateway) -> None:
+    """Wait until a new connection is refused."""
+    address = gateway.addresses[0]
+    async with asyncio.timeout(10.0):
+        while True:
+            pool = Pool(Origin(address.host, address.port))
+            try:
+                await fetch(pool, "GET", "/v1/models", headers=AUTHORIZATION)
+            except ConnectError:
+                return
+            except ResetError:
+                continue  # it had come in just before, and nobody took it any more
+            finally:
+                await pool.close()
+
+
+async def test_a_unix_socket_and_tls(start: StartGateway, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    path = tmp_path / "calls.sock"
+    tls = f'\n[gateway.tls]\ncert = "{authority.cert}"\nkey = "{authority.key}"\n'
+    gateway = await start({"listen": ["127.0.0.1:0", f"unix:{path}"]}, tls)
+    address = gateway.addresses[0]
+    assert gateway.addresses[1].path == str(path)
+    for origin in (
+        Origin("127.0.0.1", address.port, authority.client()),
+        Origin("localhost", 80, path=str(path)),
+    ):
+        pool = Pool(origin)
+        answer = await fetch(pool, "POST", "/v1/chat/completions", headers=AUTHORIZATION, body=BODY)
+        assert answer.status == 200
+        await pool.close()
+    gateway.program.signal(signal.SIGTERM)
+    assert await gateway.program.ended() == 0
+    assert not path.exists()
+
+
+async def fails(gateway: Gateway) -> str:
+    """What it says when it cannot start: an error for people, and exit status 1."""
+    try:
+        assert await gateway.program.ended() == 1
+        said = gateway.program.errors + gateway.program.output
+        assert "Traceback" not in said
+        return said
+    finally:
+        await gateway.close()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_port_in_use(start: StartGateway, tmp_path: Path, place: Emulator, workers: int) -> None:
+    first = await start({"workers": workers})
+    other = tmp_path / "other"
+    other.mkdir()
+    taken = str(first.addresses[0])
+    said = await fails(Gateway(other, configuration(place.base_url, {"workers": workers, "listen": [taken]})))
+    assert f"cannot listen on {taken}" in said
+    assert all(answer.whole for answer in await on_both_workers(first, 4))
+
+
+async def test_the_admin_port_in_use(tmp_path: Path, place: Emulator) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        said = await fails(Gateway(tmp_path, configuration(place.base_url, {"admin": where})))
+    assert f"cannot listen on {where}" in said
+
+
+async def test_a_file_with_an_unknown_key(tmp_path: Path, place: Emulator) -> None:
+    said = await fails(Gateway(tmp_path, configuration(place.base_url, {"worker": 2})))
+    assert "gateway.worker" in said
+    assert "workers" in said
+    assert "line 6" in said
+
+
+async def test_a_secret_that_is_not_there(tmp_path: Path, place: Emulator) -> None:
+    text = configuration(place.base_url).replace("[backends.place]", '[backends.place]\napi_key_env = "PLACE_KEY"')
+    said = await fails(Gateway(tmp_path, text))
+    assert "PLACE_KEY" in said
+    given = await Gateway(tmp_path, text, {"PLACE_KEY": "a-secret-value"}).serving()
+    await given.close()
+    assert "a-secret-value" not in given.program.output + given.program.errors
+
+
+async def test_a_state_directory_that_cannot_be_made(tmp_path: Path, place: Emulator) -> None:
+    (tmp_path / "file").write_text("")
+    said = await fails(Gateway(tmp_path, configuration(place.base_url, {"state_dir": "file/state"})))
+    assert "gateway.state_dir" in said
+
+
+async def test_a_certificate_that_is_none(tmp_path: Path, place: Emulator) -> None:
+    for name in ("cert", "key"):
+        (tmp_path / f"{name}.pem").write_text("no PEM")
+    tls = '\n[gateway.tls]\ncert = "cert.pem"\nkey = "key.pem"\n'
+    said = await fails(Gateway(tmp_path, configuration(place.base_url, more=tls)))
+    assert "cert.pem" in said
