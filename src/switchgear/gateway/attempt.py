@@ -140,6 +140,11 @@ class Try:
 
     # -- wire.Receiver --
 
+    def on_whole(self, status: int, headers: dict[bytes, bytes], body: bytes) -> None:
+        self.on_head(status, headers)
+        self._kept.append(body)
+        self.on_end()
+
     def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
         self.status = status
         self.headers = headers

@@ -17,6 +17,7 @@ from switchgear.wire.errors import (
     TotalTimeout,
     Truncated,
 )
+from switchgear.wire.express import ResponseLane
 from switchgear.wire.model import Receiver
 from switchgear.wire.timer import LazyTimer
 
@@ -48,6 +49,7 @@ class ClientConnection(asyncio.Protocol):
         "_idle_s",
         "_in_head",
         "_keep",
+        "_lane",
         "_last_s",
         "_loop",
         "_parser",
@@ -68,6 +70,7 @@ class ClientConnection(asyncio.Protocol):
         self._pool = pool
         self._loop = loop
         self._parser = httptools.HttpResponseParser(self)
+        self._lane = ResponseLane()
         self._transport: asyncio.Transport | None = None
         self._receiver: Receiver | None = None
         self._reused = False
@@ -128,7 +131,8 @@ class ClientConnection(asyncio.Protocol):
             self._loop.call_soon(self._fail, error)
             return
         transport.write(request)
-        self._watch()
+        if (self._first_at if self._first_at < deadline else deadline) < self._timer.at:
+            self._watch()
 
     def begun(self) -> None:
         """The answer has begun: from here on `idle_s` counts instead of `first_s`."""
@@ -194,8 +198,16 @@ class ClientConnection(asyncio.Protocol):
         if receiver is None:
             self.close()  # bytes that nobody asked for: whatever they are, no later request may be answered by them
             return
-        self.received += len(data)
         self._last_s = self._loop.time()
+        if self.received == 0 and not self._head_only:
+            on_whole = getattr(receiver, "on_whole", None)
+            if on_whole is not None and (read := self._lane.read(data)) is not None:
+                self.received = len(data)
+                self._receiver = None
+                self._give_back()
+                on_whole(200, *read)
+                return
+        self.received += len(data)
         if not self._hold_first and self._first_at != math.inf:
             self.begun()
         try:
@@ -232,15 +244,18 @@ class ClientConnection(asyncio.Protocol):
         if self._extra or not self._keep:
             self.close()
         else:
-            if self._paused_s is not None:
-                self.resume()
             if self._head_only:
                 self._parser = httptools.HttpResponseParser(self)  # the old one still waits for the body
-            self._reused = True
-            self._pool.released(self)
-            if self.idle:
-                self._watch()
+            self._give_back()
         receiver.on_end()
+
+    def _give_back(self) -> None:
+        if self._paused_s is not None:
+            self.resume()
+        self._reused = True
+        self._pool.released(self)
+        if self.idle and self._last_s + self._pool.idle_s < self._timer.at:
+            self._watch()
 
     # -- httptools --
 

@@ -124,7 +124,9 @@ class Exchange:
         server = connection.server
         if server.draining:
             self.keep_alive = False
-        if self.method == b"HEAD" or status in _BODILESS:
+        if status == 200 and self.keep_alive and not self.http_1_0 and self.method != b"HEAD":
+            connection.write(b"%b%bcontent-length: %d\r\n\r\n%b" % (server.ok_line, head, len(body), body))
+        elif self.method == b"HEAD" or status in _BODILESS:
             length = b"" if status in _BODILESS else b"content-length: %d\r\n" % len(body)
             connection.write(
                 b"%b%b%b%b%b\r\n" % (status_line(status), server.date_line, self._connection_line(), head, length)

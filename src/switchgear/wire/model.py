@@ -63,5 +63,13 @@ class Receiver(Protocol):
         ...
 
 
+class WholeReceiver(Receiver, Protocol):
+    """A receiver that takes the short way: one call for an answer that came whole in one read."""
+
+    def on_whole(self, status: int, headers: dict[bytes, bytes], body: bytes) -> None:
+        """In place of `on_head`, `on_data` and `on_end`."""
+        ...
+
+
 ErrorBody = Callable[[str, str], bytes]
 """Renders (code, message) as the JSON body of an error that the server answers by itself."""

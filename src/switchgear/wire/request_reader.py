@@ -7,6 +7,7 @@ has the rest.
 import asyncio
 import collections
 import logging
+from time import monotonic
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
@@ -15,6 +16,7 @@ import httptools
 from switchgear.wire import request_rules as rules
 from switchgear.wire.errors import RefusedRequest
 from switchgear.wire.exchange import Exchange
+from switchgear.wire.express import RequestLane
 
 if TYPE_CHECKING:
     from switchgear.wire.server import Server
@@ -42,6 +44,7 @@ class RequestReader:
         "_head_bytes",
         "_headers",
         "_in_head",
+        "_lane",
         "_limits",
         "_loop",
         "_parser",
@@ -59,6 +62,7 @@ class RequestReader:
         self._limits = server.limits
         self._loop = loop
         self._parser = httptools.HttpRequestParser(self)
+        self._lane = RequestLane()
         self._ready: collections.deque[Exchange] = collections.deque()
         self._refusal: RefusedRequest | None = None
         self._in_head = False
@@ -74,6 +78,40 @@ class RequestReader:
         self._gathered: bytearray | None = None
         self._body_size = 0
         self._stray = 0  # bytes read since a head began or a body grew; -1 when that was in the last read
+
+    def _read_express(self, data: bytes) -> Exchange | None:
+        """The request that `data` is, where it is one, whole and plain, and nothing is unfinished; else nothing has happened."""
+        if self._in_head or self._exchange is not None or self._ready or self._stray > 0:
+            return None
+        read = self._lane.read(data)
+        if read is None:
+            return None
+        method, target, headers, body = read
+        server, limits = self.server, self._limits
+        if (
+            headers.get(b"host") not in server.known_hosts
+            or target[:1] != b"/"
+            or b"#" in target
+            or len(body) > limits.body_bytes
+            or len(data) - len(body) > limits.header_bytes
+            or len(headers) > limits.header_count
+            or method == b"CONNECT"
+        ):
+            return None
+        exchange = Exchange(
+            self,  # type: ignore[arg-type]  # only ServerConnection derives from this
+            method,
+            target,
+            headers,
+            keep_alive=True,
+            http_1_0=False,
+            received_s=monotonic(),
+        )
+        check = server.check_head
+        if check is not None and check(exchange) is not None:
+            return None  # the long way refuses it
+        exchange.body = body
+        return exchange
 
     def _read(self, data: bytes) -> bool:
         """Whether an unfinished request came further; a read that brings it no further is limited in bytes, and gets it no more time."""
@@ -195,7 +233,7 @@ class RequestReader:
             headers,
             keep_alive=not self._upgrade and parser.should_keep_alive(),
             http_1_0=http_1_0,
-            received_s=self._loop.time(),
+            received_s=monotonic(),
         )
         check = server.check_head
         if check is not None and (refusal := check(exchange)) is not None:

@@ -9,7 +9,7 @@ from email.utils import formatdate
 
 from switchgear.core.clock import Clock, SystemClock
 from switchgear.wire.errors import RefusedRequest
-from switchgear.wire.exchange import Exchange
+from switchgear.wire.exchange import Exchange, status_line
 from switchgear.wire.model import ErrorBody, Limits
 from switchgear.wire.server_connection import ServerConnection
 
@@ -51,6 +51,8 @@ class Server:
         self.connections: set[ServerConnection] = set()
         self.draining = False
         self.date_line = b""
+        self.ok_line = status_line(200)
+        """Status line and date of an answer with status 200."""
         self.refused: collections.Counter[str] = collections.Counter()
         """How many requests the server itself refused, by code."""
         self.known_hosts: set[bytes | None] = set()
@@ -76,6 +78,7 @@ class Server:
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         self.date_line = b"date: %b\r\n" % formatdate(self._clock.now_s(), usegmt=True).encode("ascii")
+        self.ok_line = status_line(200) + self.date_line
         self._ticker = loop.call_later(1.0, self._tick, loop)
 
     def joined(self, connection: ServerConnection) -> None:

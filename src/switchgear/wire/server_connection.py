@@ -113,6 +113,8 @@ class ServerConnection(RequestReader, asyncio.Protocol):
             return
         if self._active is not None or self.stalled:
             self._hold(data)
+        elif (exchange := self._read_express(data)) is not None:
+            self._begin(exchange)
         else:
             self._feed(data)
 
@@ -208,7 +210,20 @@ class ServerConnection(RequestReader, asyncio.Protocol):
         exchange.flow = None
         self._active = None
         if exchange.keep_alive:
-            self._pump()
+            if (
+                self._held
+                or self._ready
+                or self._in_head
+                or self._exchange is not None
+                or self._refusal is not None
+                or self._pumping
+                or self.stalled
+                or self._lingering
+                or self.server.draining
+            ):
+                self._pump()
+            else:
+                self._arm(self._limits.keep_alive_s)
         else:
             self._end(linger=True)
 
