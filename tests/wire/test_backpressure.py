@@ -59,6 +59,9 @@ class Relay:
         self.fault: Exception | None = None
         self.largest = 0
 
+    def on_whole(self, status: int, headers: dict[bytes, bytes], body: bytes) -> None:
+        self.exchange.reply(status, body)
+
     def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
         self.exchange.start(status)
         self.exchange.flow = self.connection

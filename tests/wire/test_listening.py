@@ -50,8 +50,8 @@ def test_addresses_are_read_and_shown(text: str, address: Address, shown: str) -
         "::1:80",
         "unix:",
         "a:٨٠",
-    ]
-    + ["a:" + "9" * 5000],
+        "a:" + "9" * 5000,
+    ],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(AddressError):
