@@ -12,6 +12,8 @@ import httptools
 
 _NOT_HERE = (b"transfer-encoding", b"expect", b"upgrade")
 _LONGEST_HEAD = 16 * 1024
+_LONGEST_LENGTH = 8
+"""Digits of a Content-Length: enough for what one read brings; zeros may lead, and how many is the long way's to judge."""
 
 
 class _Lane:
@@ -47,6 +49,7 @@ class _Lane:
         if marks or data.count(b"\r\n", 0, end) != len(headers):
             return None
         body = b"" if not pieces else pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()  # an idle connection keeps no body
         return body if end + 4 + len(body) == len(data) else None
 
 
@@ -84,6 +87,8 @@ class RequestLane(_Lane):
         for name in _NOT_HERE:
             if name in headers:
                 return None
+        if len(headers.get(b"content-length", b"")) > _LONGEST_LENGTH:
+            return None
         if headers.get(b"connection", b"keep-alive").lower() != b"keep-alive":
             return None
         urls = self._urls
