@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from switchgear.wire.client import Pool
-from switchgear.wire.errors import ProtocolError
 from switchgear.wire.exchange import header
 from switchgear.wire.fetch import fetch, request_head
 from switchgear.wire.origin import Origin
@@ -31,6 +30,8 @@ class Answer:
     text: str = ""
     whole: bool = False
     """Whether it came to its proper end."""
+    error: str = ""
+    """The code of the error that came instead, or in the stream."""
 
 
 class Caller:
@@ -46,6 +47,8 @@ class Caller:
         if answer.status == 200:
             answer.text = data["choices"][0]["message"]["content"]
             answer.whole = data["choices"][0]["finish_reason"] is not None
+        else:
+            answer.error = data["error"]["code"]
         return answer
 
     async def embed(self, model: str, text: str) -> tuple[Answer, int]:
@@ -53,10 +56,12 @@ class Caller:
         answer, data = await self._post("/v1/embeddings", {"model": model, "input": text})
         dimensions = len(data["data"][0]["embedding"]) if answer.status == 200 else 0
         answer.whole = dimensions > 0
+        if not answer.whole:
+            answer.error = data["error"]["code"]
         return answer, dimensions
 
     async def stream(self, model: str, prompt: str, max_tokens: int, show: Callable[[str], None]) -> Answer:
-        """One streamed answer; `show` gets each piece of its text as it comes. Raises an ExchangeError when it breaks."""
+        """One streamed answer; `show` gets each piece of its text as it comes. Raises an ExchangeError when its connection breaks."""
         body = msgspec.json.encode({**_body(model, prompt, max_tokens), "stream": True})
         reading = _Reading(show)
         connection = await self._pool.acquire(_CONNECT_S)
@@ -100,6 +105,7 @@ class _Reading:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._show = show
         self._splitter = Splitter()
+        self._refusal = b""
 
     def on_whole(self, status: int, headers: dict[bytes, bytes], body: bytes) -> None:
         self.on_head(status, headers)
@@ -110,17 +116,19 @@ class _Reading:
         self.answer = _seen(status, headers)
 
     def on_data(self, data: bytes) -> None:
+        if self.answer.status != 200:
+            self._refusal += data
+            return
         for event in self._splitter.feed(data):
             content = data_of(event)
             if content == b"[DONE]":
-                self.answer.whole = True
-            elif content is not None and self.answer.status == 200:
-                self._read(content)
+                self.answer.whole = not self.answer.error
+            elif content is not None:
+                self._read(msgspec.json.decode(content))
 
-    def _read(self, content: bytes) -> None:
-        chunk = msgspec.json.decode(content)
+    def _read(self, chunk: dict[str, Any]) -> None:
         if "error" in chunk:
-            self.on_fault(ProtocolError(f"the stream ended in an error: {chunk['error']['message']}"))
+            self.answer.error = chunk["error"]["code"]
             return
         for choice in chunk["choices"]:
             if piece := choice["delta"].get("content"):
@@ -128,6 +136,8 @@ class _Reading:
                 self._show(piece)
 
     def on_end(self) -> None:
+        if self.answer.status != 200:
+            self.answer.error = msgspec.json.decode(self._refusal)["error"]["code"]
         if not self.done.done():
             self.done.set_result(None)
 
