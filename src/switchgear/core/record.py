@@ -62,7 +62,7 @@ class AttemptOutcome(StrEnum):
 UsageSource = Literal["reported", "estimated", "none"]
 
 
-class Attempt(msgspec.Struct, array_like=True):
+class Attempt(msgspec.Struct, array_like=True, gc=False):
     """One try at one target."""
 
     backend: str
@@ -90,7 +90,7 @@ class Attempt(msgspec.Struct, array_like=True):
     """None: unpriced. A failed attempt costs nothing here: it is not billed as a completion."""
 
 
-class RuledOut(msgspec.Struct, array_like=True, frozen=True):
+class RuledOut(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A target that was no candidate for this call, and why."""
 
     backend: str
@@ -99,8 +99,8 @@ class RuledOut(msgspec.Struct, array_like=True, frozen=True):
     """Stable code, for example `lacks_tools`, `breaker_open`, `full`."""
 
 
-class Record(msgspec.Struct, array_like=True):
-    """One call."""
+class Record(msgspec.Struct, array_like=True, gc=False):
+    """One call. It must not change once it was given away: it is encoded later."""
 
     version: int
     call: str

@@ -32,6 +32,7 @@ CATALOGUE: dict[str, Shape] = {
     # the request as such; the server answers these by itself and closes the connection
     "malformed_request": Shape(400, _INVALID, "Not a valid HTTP/1.1 request, or one that could be read in two ways."),
     "missing_host": Shape(400, _INVALID, "An HTTP/1.1 request without a Host header."),
+    "invalid_host": Shape(400, _INVALID, "The Host header is no host with an optional port."),
     "repeated_header": Shape(400, _INVALID, "A header that may stand once is given twice."),
     "unsupported_http_version": Shape(400, _INVALID, "Only HTTP/1.1 and HTTP/1.0 are spoken."),
     "unsupported_transfer_encoding": Shape(400, _INVALID, "Only `Transfer-Encoding: chunked` is read."),

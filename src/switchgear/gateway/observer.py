@@ -16,7 +16,7 @@ from switchgear.core.errors import SwitchgearError
 from switchgear.core.record import decode_record
 from switchgear.core.tasks import TaskOwner
 from switchgear.gateway.metrics import Metrics
-from switchgear.journal.reader import Reader, advanced
+from switchgear.journal.reader import Reader
 
 log = logging.getLogger(__name__)
 _EVERY_S = 1.0
@@ -69,14 +69,14 @@ class Observer:
 
     def _catch_up(self) -> None:
         while True:
-            rows = self._reader.read(self._position, _BATCH)
-            for row in rows:
+            bodies, position = self._reader.bodies(self._position, _BATCH)
+            for body in bodies:
                 try:
-                    self._metrics.add(decode_record(row.body))
+                    self._metrics.add(decode_record(body))
                 except msgspec.DecodeError as error:
                     self._unreadable += 1
                     if self._unreadable.bit_count() == 1:
-                        log.error("%d records cannot be read; the last: %s %s", self._unreadable, row.id, error)
-            self._position = advanced(self._position, rows)
-            if len(rows) < _BATCH:
+                        log.error("%d records cannot be read; the last: %s", self._unreadable, error)
+            self._position = position
+            if not bodies:
                 return

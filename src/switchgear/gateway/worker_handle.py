@@ -6,21 +6,27 @@ import socket
 import sys
 from contextlib import suppress
 
+import msgspec
+
 from switchgear.gateway.channel import Channel, ChannelError
+from switchgear.gateway.recorder import Kept, keep
 from switchgear.gateway.worker import Drain, Start
+from switchgear.journal.writer import Writer
 
 _START_S = 30.0
 _DRAIN_ANSWER_S = 5.0
 _AFTER_DRAIN_S = 15.0
-"""What a worker may take to close after its calls have ended: the journal's last batch is written then."""
+"""What a worker may take to close after its calls have ended: its last records are sent and kept then."""
 
 
 class WorkerHandle:
     """One worker's place: its process changes, its number and its sockets stay."""
 
-    def __init__(self, number: int, listeners: list[socket.socket]) -> None:
+    def __init__(self, number: int, listeners: list[socket.socket], journal: Writer[bytes]) -> None:
         self.number = number
         self.listeners = listeners
+        self.journal = journal
+        """Where the records of this place go, whoever fills it."""
         self.restarts = 0
         self.channel: Channel | None = None
         """None while the worker is not serving."""
@@ -43,7 +49,7 @@ class WorkerHandle:
             raise
         finally:
             theirs.close()
-        channel = await Channel.open(ours, {}, lambda: None)
+        channel = await Channel.open(ours, {"records": self._keep}, lambda: None)
         try:
             await channel.ask("start", start, timeout_s=_START_S)
         except BaseException:
@@ -51,6 +57,9 @@ class WorkerHandle:
             _kill(self.process)
             raise
         self.channel = channel
+
+    async def _keep(self, content: msgspec.Raw) -> Kept:
+        return await keep(content, self.journal)
 
     async def ended(self) -> int | None:
         """Wait until the process has ended; its status. None where there is none."""
