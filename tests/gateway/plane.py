@@ -2,14 +2,16 @@
 
 import asyncio
 import hashlib
+import json
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import msgspec
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, OpenAI
+from tests.wire.serving import Answer, Caller
 
 from switchgear.core.record import Record
 from switchgear.core.snapshot import (
@@ -27,10 +29,13 @@ from switchgear.core.snapshot import (
 from switchgear.emulator.server import Emulator
 from switchgear.gateway.app import Gateway
 from switchgear.gateway.call import Desk
+from switchgear.gateway.errors import error_body
 from switchgear.gateway.table import Builder
 from switchgear.wire.address import bind, bound_address, parse_address
+from switchgear.wire.model import Limits
 from switchgear.wire.server import Server
 
+T = TypeVar("T")
 KEY = "sk-sg-test"
 MODEL = "llama-3.1-8b"
 QUICK = Timeouts(connect_s=0.5, first_token_s=0.4, idle_s=0.4, total_s=1.5)
@@ -69,7 +74,10 @@ def backend(base_url: str, **changes: Any) -> Backend:
 
 
 class Plane:
-    """Places by name, each serving `MODEL` unless told otherwise; `model` are the settings of the alias `chat`."""
+    """Places by name, each serving `MODEL` unless told otherwise; `model` are the settings of the alias `chat`.
+
+    A place in `dead` listens nowhere; one in `urls` is somebody else's. `aliases` are further models, with the same targets.
+    """
 
     def __init__(
         self,
@@ -78,7 +86,10 @@ class Plane:
         backends: Mapping[str, Mapping[str, Any]] | None = None,
         served: Mapping[str, str] | None = None,
         dead: tuple[str, ...] = (),
+        urls: Mapping[str, str] | None = None,
+        aliases: Mapping[str, Mapping[str, Any]] | None = None,
         keys: tuple[Key, ...] = (),
+        limits: Limits | None = None,
         strict: bool = False,
         refuse_unrecorded: bool = False,
         speed: float = 1000.0,
@@ -90,7 +101,10 @@ class Plane:
         self._backends = dict(backends or {})
         self._served = dict(served or {})
         self._dead = dead
+        self._urls = dict(urls or {})
+        self._aliases = dict(aliases or {})
         self._keys = keys
+        self._limits = limits
         self._speed = speed
         self._max_retries = max_retries
         self.writable = True
@@ -105,6 +119,8 @@ class Plane:
                 sock = bind(parse_address("127.0.0.1:0"))
                 base_url = f"http://{bound_address(sock)}/v1"
                 sock.close()  # nothing listens there now
+            elif name in self._urls:
+                base_url = self._urls[name]
             else:
                 profile = "cloud-api" if model == "gpt-x" else "h100-sxm"
                 place = Emulator(profile=profile, models=[model], name=name, speed=self._speed)
@@ -115,13 +131,16 @@ class Plane:
             targets.append(Target(backend=name, model=model))
         self._model.setdefault("targets", tuple(targets))
         models = {"chat": Model(**self._model)}
+        models.update((name, Model(**{"targets": tuple(targets), **own})) for name, own in self._aliases.items())
         demo = Key(name="demo", sha256=hashlib.sha256(KEY.encode()).hexdigest(), team="platform", pin=True)
         self.builder = Builder({})
         self.snapshot = make_snapshot(backends, models, (demo, *self._keys))
         table = self.builder.build(self.snapshot)
         desk = Desk(asyncio.get_running_loop(), "test/0", time.time, self.records, refuse_unrecorded=self._refuse)
         self.gateway = Gateway(table, desk, writable=lambda: self.writable, rng=random.Random(7))
-        self.server = Server(self.gateway.handle, check_head=self.gateway.check_head)
+        self.server = Server(
+            self.gateway.handle, check_head=self.gateway.check_head, error_body=error_body, limits=self._limits
+        )
         sock = bind(parse_address("127.0.0.1:0"))
         self.address = bound_address(sock)
         await self.server.listen(sock)
@@ -139,6 +158,28 @@ class Plane:
             await pool.close()
         for place in self.places.values():
             await place.close()
+
+    async def send(
+        self, body: Any, *, path: str = "chat/completions", method: str = "POST", key: str = KEY, **headers: str
+    ) -> Answer:
+        """One request as bytes, outside any client; an underscore in a header's name stands for a hyphen."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        lines = [f"{method} /v1/{path} HTTP/1.1", "host: gateway", f"content-length: {len(data)}"]
+        if key:
+            lines.append(f"authorization: Bearer {key}")
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        async with Caller(self.address) as caller:
+            await caller.send("\r\n".join(lines).encode() + b"\r\n\r\n" + data)
+            return await caller.answer(head_only=method == "HEAD")
+
+    def sync(self, use: Callable[[OpenAI], T], key: str = KEY) -> Awaitable[T]:
+        """Use the blocking client, in a thread."""
+
+        def call() -> T:
+            with OpenAI(base_url=self.base_url, api_key=key, max_retries=0, timeout=20.0) as client:
+                return use(client)
+
+        return asyncio.to_thread(call)
 
     async def record(self, count: int = 1) -> Record:
         """The record of the `count`th call, once it is settled."""
