@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import struct
@@ -45,6 +46,11 @@ class Line:
                 return await self._reader.read()
         except ConnectionResetError:
             return b""
+
+    def cut(self) -> None:
+        """End the TCP connection under TLS, with a FIN and without TLS's own end."""
+        with socket.socket(fileno=os.dup(self._writer.get_extra_info("socket").fileno())) as sock:
+            sock.shutdown(socket.SHUT_RDWR)
 
     def reset(self) -> None:
         sock = self._writer.get_extra_info("socket")

@@ -39,6 +39,7 @@ class ClientConnection(asyncio.Protocol):
     __slots__ = (
         "_close_delimited",
         "_deadline",
+        "_ended",
         "_extra",
         "_first_at",
         "_head_bytes",
@@ -86,6 +87,7 @@ class ClientConnection(asyncio.Protocol):
         self._whole = False
         self._keep = False  # the connection may serve again
         self._extra = False  # more came than was asked for
+        self._ended = False  # the origin has closed its side
         # time
         self._first_at = math.inf
         self._hold_first = False
@@ -185,13 +187,17 @@ class ClientConnection(asyncio.Protocol):
         self._pool.lost(self)
         if receiver is None:
             return
-        if self._close_delimited and exc is None and not self._in_head:
+        if self._close_delimited and self._ended and not self._in_head:
             self._receiver = None
             receiver.on_end()
         elif self.received == 0:
             self._fail(ResetError(f"{self._where()} closed the connection without an answer", reused=self._reused), exc)
         else:
             self._fail(Truncated(f"{self._where()} closed the connection within its answer"), exc)
+
+    def eof_received(self) -> None:
+        """The origin closed its side. Under TLS it must say so: the mere end of the TCP connection, which anyone can cause, is not told."""
+        self._ended = True
 
     def data_received(self, data: bytes) -> None:
         receiver = self._receiver
