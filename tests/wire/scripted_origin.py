@@ -39,6 +39,10 @@ class Line:
             await self._writer.drain()
             await asyncio.sleep(0)
 
+    async def some(self) -> bytes:
+        """Whatever comes next."""
+        return await self._reader.read(65536)
+
     async def hung_up(self) -> bytes:
         """Wait until the client closes; what it still sent."""
         try:

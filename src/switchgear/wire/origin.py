@@ -92,7 +92,11 @@ def proxy_for(url: SplitResult, environment: Mapping[str, str]) -> Proxy | None:
         value = environment.get(name.upper())
     if not value:
         return None
-    parts = urlsplit(value if "://" in value else f"http://{value}")
+    try:
+        parts = urlsplit(value if "://" in value else f"http://{value}")
+        port = parts.port or 80
+    except ValueError:
+        raise AddressError(f"{name.upper()} is not the URL of a proxy") from None  # the cause may quote a password
     if parts.scheme != "http" or not parts.hostname:
         raise AddressError(
             f"{name.upper()} must be an http:// proxy with a host, not {parts.scheme}://{parts.hostname or ''}"
@@ -101,7 +105,7 @@ def proxy_for(url: SplitResult, environment: Mapping[str, str]) -> Proxy | None:
     if parts.username:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         authorization = "Basic " + base64.b64encode(pair.encode()).decode("ascii")
-    return Proxy(parts.hostname, parts.port or 80, authorization)
+    return Proxy(parts.hostname, port, authorization)
 
 
 def _bypassed(host: str, port: int, no_proxy: str) -> bool:
