@@ -29,7 +29,7 @@ from switchgear.core.snapshot import (
 from switchgear.emulator.server import Emulator
 from switchgear.gateway.app import Gateway
 from switchgear.gateway.call import Desk
-from switchgear.gateway.errors import error_body
+from switchgear.gateway.errors import CATALOGUE, error_body
 from switchgear.gateway.table import Builder
 from switchgear.wire.address import bind, bound_address, parse_address
 from switchgear.wire.model import Limits
@@ -40,6 +40,20 @@ KEY = "sk-sg-test"
 MODEL = "llama-3.1-8b"
 QUICK = Timeouts(connect_s=0.5, first_token_s=0.4, idle_s=0.4, total_s=1.5)
 PRICES = Prices(input_usd_per_mtok=1.0, output_usd_per_mtok=2.0)
+
+
+def checked(answer: Answer, code: str, param: str | None = None) -> dict[str, Any]:
+    """The error in an answer, once its shape, code and status are found right."""
+    body = json.loads(answer.body)
+    assert set(body) == {"error"}
+    error: dict[str, Any] = body["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert (error["code"], error["type"], error["param"]) == (code, CATALOGUE[code].type, param)
+    assert answer.status == CATALOGUE[code].status
+    assert isinstance(error["message"], str)
+    assert error["message"]
+    assert answer.headers["content-type"] == "application/json"
+    return error
 
 
 class KeptRecords:

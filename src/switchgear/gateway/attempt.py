@@ -223,7 +223,7 @@ class Try:
         failure = failure_of(error)
         now_s = monotonic()
         if failure.code == "upstream_timeout" and now_s >= self.call.deadline_s - 0.002:
-            failure = failure._replace(code="deadline_exceeded", next=Next.NOWHERE)
+            failure = failure._replace(code="deadline_exceeded", next=Next.NOWHERE, blames_target=not self.call.hurried)
         record, state = self.record, self.target.state
         record.duration_s = now_s - self.began_s
         record.error = failure.reason

@@ -137,6 +137,11 @@ class Call:
         self.over = False
         """Whether it has its end."""
 
+    @property
+    def hurried(self) -> bool:
+        """Whether the caller set itself a shorter deadline than its model has: missing that says nothing about a target."""
+        return self.route is not None and self.deadline_s < self.started_s + self.route.config.deadline_s
+
     # -- answering --
 
     def answer_head(self, target: Target, headers: dict[bytes, bytes], content_type: bytes) -> bytes:
