@@ -132,8 +132,8 @@ async def test_a_reader_that_reads_nothing_stalls_the_origin_and_memory_stays(tl
                 assert connection.stalled
                 assert 0 < fountain.sent < 30_000, "the sockets between cannot hold so much"
                 # what waits in this process: one write buffer at each server, one read at each reader
-                assert connection._transport is not None
-                assert connection._transport.get_write_buffer_size() <= 64 * 1024 + middle.relays[0].largest + 64
+                assert connection.transport is not None
+                assert connection.transport.get_write_buffer_size() <= 64 * 1024 + middle.relays[0].largest + 64
                 assert held_bytes < 3_000_000
                 # and when it reads again, nothing is missing
                 status, _ = await caller.head()
@@ -187,8 +187,8 @@ async def test_a_caller_that_pipelines_and_never_reads_gets_no_further_answers()
             await settled(lambda: answered)
             assert answered < 2_000, "the sockets between cannot hold so much"
             (connection,) = server.connections
-            assert connection._transport is not None
-            assert connection._transport.get_write_buffer_size() <= 32 * 1024 + 11_000
+            assert connection.transport is not None
+            assert connection.transport.get_write_buffer_size() <= 32 * 1024 + 11_000
             for _ in range(5_000):
                 assert len((await caller.answer()).body) == 10_000
             assert answered == 5_000

@@ -62,6 +62,10 @@ class StreamReader(Protocol):
         """Bytes of text so far, tool calls included, for an estimate where no usage is reported."""
         ...
 
+    def read_token(self, data: bytes) -> bool:
+        """The short way for what most events are: True for a piece of plain text, taken in; False, and nothing taken in, for all else."""
+        ...
+
     def read(self, data: bytes) -> Step:
         """Take one event in. Raises Malformed or InBandError."""
         ...

@@ -96,6 +96,32 @@ class CompletionReader:
     def text_bytes(self) -> int:
         return encoded(self.text) + self._tool_bytes
 
+    def read_token(self, data: bytes) -> bool:
+        """Take in what most events are, a piece of the one choice's text; False, and nothing taken in, for any other."""
+        if not self._opened:
+            return False
+        try:
+            chunk = _decode_chunk(data)
+        except UNREADABLE:
+            return False
+        choices = chunk.choices
+        if not choices or len(choices) != 1 or chunk.usage is not None:
+            return False
+        choice = choices[0]
+        delta = choice.delta
+        if (
+            delta is None
+            or not delta.content
+            or choice.finish_reason is not None
+            or delta.tool_calls is not None
+            or choice.index
+            or (choice.logprobs is not ABSENT and choice.logprobs != NULL)
+            or self._choices != 1
+        ):
+            return False
+        self.text.append(delta.content)
+        return True
+
     def read(self, data: bytes) -> Step:
         if data == b"[DONE]":
             # a backend may give fewer choices than were asked for (some know only one), but none of them may be unfinished
@@ -173,6 +199,9 @@ class ResponsesReader:
     @property
     def text_bytes(self) -> int:
         return encoded(self.text) + self._other_bytes
+
+    def read_token(self, data: bytes) -> bool:
+        return False  # its events are long and few
 
     def read(self, data: bytes) -> Step:
         if data == b"[DONE]":

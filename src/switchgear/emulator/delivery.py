@@ -137,7 +137,7 @@ def reset(exchange: Exchange) -> None:
     connection = exchange.connection
     if connection is None:
         return
-    transport = connection._transport  # wire has no public way to send RST, and only an emulator wants one
+    transport = connection.transport
     sock = transport.get_extra_info("socket") if transport is not None else None
     if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

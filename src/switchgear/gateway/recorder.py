@@ -14,7 +14,7 @@ import msgspec
 
 from switchgear.core.record import Record
 from switchgear.core.tasks import TaskOwner
-from switchgear.gateway.channel import Channel, ChannelError
+from switchgear.gateway.channel import Channel, ChannelClosed, ChannelError
 from switchgear.journal.errors import JournalError
 from switchgear.journal.writer import Writer
 
@@ -57,7 +57,8 @@ class ChannelRecorder:
         self._tasks = TaskOwner("recorder")
         self._gathered: list[Record] = []
         self._waiting: list[Done] = []
-        self._journal_healthy = True
+        self.journal_healthy = True
+        """As the supervisor last said."""
         self._sent: dict[int, tuple[float, int]] = {}
         """Batches without an answer yet: when each was sent, and how many records it holds."""
         self._number = 0
@@ -76,8 +77,8 @@ class ChannelRecorder:
 
     @property
     def healthy(self) -> bool:
-        """Whether records reach the disk, as far as is known here: the last batch did, and none waits for long."""
-        if not self._journal_healthy:
+        """Whether records reach the disk, as far as is known here: the supervisor says so, and lets none wait for long."""
+        if not self.journal_healthy:
             return False
         if not self._sent:
             return True
@@ -105,13 +106,17 @@ class ChannelRecorder:
     async def _deliver(self, number: int, rows: list[tuple[str, float, Record]], waiting: list[Done]) -> None:
         try:
             answer = await self._channel.ask("records", (bool(waiting), rows), timeout_s=_ANSWER_S)
+        except ChannelClosed:
+            # The supervisor is gone, and so is this process in a moment. A strict answer that waits for its record is not given.
+            self._lose(len(rows), [], "the supervisor is gone")
+            return
         except ChannelError as error:
             self._lose(len(rows), waiting, str(error))
             return
         finally:
             del self._sent[number]
         kept = msgspec.msgpack.decode(answer, type=Kept)
-        self._journal_healthy = kept.healthy
+        self.journal_healthy = kept.healthy
         failed = JournalError(kept.error) if kept.error else None
         for done in waiting:
             done(failed)

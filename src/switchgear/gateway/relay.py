@@ -26,6 +26,7 @@ class StreamTry(Try):
         "_passing",
         "_plain",
         "_preamble",
+        "_quick",
         "_splitter",
         "_typed",
         "_wants_usage",
@@ -48,6 +49,8 @@ class StreamTry(Try):
         self._splitter = Splitter()
         self._preamble: list[bytes] = []
         self._passing = False
+        self._quick = False
+        """Whether events may go the short way: the answer has begun and goes to the caller as it comes."""
         self._plain = False
         self._detached = False
 
@@ -62,6 +65,20 @@ class StreamTry(Try):
         self._plain = status != 200 or not headers.get(b"content-type", b"").lower().startswith(b"text/event-stream")
 
     def on_data(self, data: bytes) -> None:
+        if (  # the short way: one whole event in its usual form, which is a piece of text
+            self._quick
+            and data[:6] == b"data: "
+            and data.find(b"\n") == len(data) - 2
+            and data[-1:] == b"\n"
+            and b"\r" not in data
+            and not self._splitter.rest
+            and not self._over
+            and self.reader.read_token(data[6:-2])
+        ):
+            call = self.call
+            call.answer_bytes += len(data)
+            call.exchange.write(data)
+            return
         if self._plain:
             super().on_data(data)
             return
@@ -131,6 +148,7 @@ class StreamTry(Try):
         if not call.claim(self):
             return False
         self._passing = True
+        self._quick = True
         call.commit(self)
         exchange = call.exchange
         exchange.flow = self

@@ -31,6 +31,7 @@ _FIRST_WAIT_S = 0.05
 _LONGEST_WAIT_S = 5.0
 _STABLE_S = 10.0
 _LIVE_S = 2.0
+_JOURNAL_S = 0.05
 _GATHER_S = 0.002
 """The workers gather records for as long: within 5 ms of its call's end a record is on its way to the disk."""
 
@@ -87,6 +88,7 @@ class Supervisor:
         self._keep_last_good()
         for worker in self.workers:
             self._tasks.start(self._watch(worker))
+        self._tasks.start(self._watch_journals())
 
     def _make_state_dir(self) -> None:
         path = Path(self.gateway_config.state_dir)
@@ -150,6 +152,13 @@ class Supervisor:
                 await self._start_again(worker)
             except (SwitchgearError, OSError) as error:
                 log.error("worker %d does not start: %s", worker.number, error)
+
+    async def _watch_journals(self) -> None:
+        """Workers learn with each batch whether records can be written; this is for what changes between two batches."""
+        while True:
+            await asyncio.sleep(_JOURNAL_S)
+            for worker in self.workers:
+                await worker.tell_journal()
 
     async def _start_again(self, worker: WorkerHandle) -> None:
         given = self.snapshot
@@ -258,6 +267,7 @@ class Supervisor:
         if worker.channel is None:
             return {}
         try:
+            journal = await worker.tell_journal()
             content = await worker.channel.ask("live", timeout_s=_LIVE_S)
         except ChannelError as error:
             log.warning("worker %d does not tell its state: %s", worker.number, error)

@@ -71,7 +71,13 @@ class Worker:
             signal.SIGINT, signal.SIG_IGN
         )  # Ctrl-C reaches the whole group; the supervisor decides what it means
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        operations = {"start": self._start, "swap": self._swap, "live": self._live, "drain": self._drain}
+        operations = {
+            "start": self._start,
+            "swap": self._swap,
+            "journal": self._journal,
+            "live": self._live,
+            "drain": self._drain,
+        }
         self._channel = await Channel.open(channel, operations, self._ended.set)
         await self._ended.wait()
         await self._close()
@@ -130,6 +136,11 @@ class Worker:
         self._gateway.serve(self._builder.build(snapshot))
         self._prober.start(snapshot)
         return snapshot.id
+
+    async def _journal(self, content: msgspec.Raw) -> object:
+        if self._recorder is not None:
+            self._recorder.journal_healthy = msgspec.msgpack.decode(content, type=bool)
+        return None
 
     async def _live(self, content: msgspec.Raw) -> object:
         gateway, server, recorder = self._gateway, self._server, self._recorder

@@ -11,10 +11,12 @@ import msgspec
 from switchgear.gateway.channel import Channel, ChannelError
 from switchgear.gateway.recorder import Kept, keep
 from switchgear.gateway.worker import Drain, Start
+from switchgear.journal.model import Status
 from switchgear.journal.writer import Writer
 
 _START_S = 30.0
 _DRAIN_ANSWER_S = 5.0
+_TELL_S = 2.0
 _AFTER_DRAIN_S = 15.0
 """What a worker may take to close after its calls have ended: its last records are sent and kept then."""
 
@@ -31,6 +33,8 @@ class WorkerHandle:
         self.channel: Channel | None = None
         """None while the worker is not serving."""
         self.process: asyncio.subprocess.Process | None = None
+        self._told_healthy = True
+        """What the worker believes of its journal; a new one believes that it can be written."""
 
     async def spawn(self, start: Start) -> None:
         """Start the process and wait until it serves. It logs at this process's level. Raises ChannelError with the worker's reason."""
@@ -49,6 +53,7 @@ class WorkerHandle:
             raise
         finally:
             theirs.close()
+        self._told_healthy = True
         channel = await Channel.open(ours, {"records": self._keep}, lambda: None)
         try:
             await channel.ask("start", start, timeout_s=_START_S)
@@ -59,7 +64,20 @@ class WorkerHandle:
         self.channel = channel
 
     async def _keep(self, content: msgspec.Raw) -> Kept:
-        return await keep(content, self.journal)
+        kept = await keep(content, self.journal)
+        self._told_healthy = kept.healthy
+        return kept
+
+    async def tell_journal(self) -> Status:
+        """Have the worker know when its journal begins or ceases to fail, calls or no calls. Returns the state that it knows then."""
+        status = self.journal.status()
+        if self.channel is not None and status.healthy != self._told_healthy:
+            self._told_healthy = status.healthy
+            try:
+                await self.channel.ask("journal", status.healthy, timeout_s=_TELL_S)
+            except ChannelError:
+                self._told_healthy = not status.healthy  # it is told again
+        return status
 
     async def ended(self) -> int | None:
         """Wait until the process has ended; its status. None where there is none."""

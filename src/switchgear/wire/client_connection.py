@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 from typing import TYPE_CHECKING, cast
 
 import httptools
@@ -28,6 +29,10 @@ _HEAD_BYTES = 64 * 1024
 """An answer's head larger than this is refused."""
 
 
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n").match
+"""A chunk's size as we send it ourselves: no extension (RFC 9112, 7.1). Any other goes to llhttp."""
+
+
 class ClientConnection(asyncio.Protocol):
     """One connection. At most one exchange at a time; after `send` the receiver hears of everything.
 
@@ -37,6 +42,7 @@ class ClientConnection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_boundary",
         "_close_delimited",
         "_deadline",
         "_ended",
@@ -72,6 +78,8 @@ class ClientConnection(asyncio.Protocol):
         self._loop = loop
         self._parser = httptools.HttpResponseParser(self)
         self._lane = ResponseLane()
+        self._boundary = False
+        """Whether llhttp stands between two chunks, having read everything so far."""
         self._transport: asyncio.Transport | None = None
         self._receiver: Receiver | None = None
         self._reused = False
@@ -205,6 +213,12 @@ class ClientConnection(asyncio.Protocol):
             self.close()  # bytes that nobody asked for: whatever they are, no later request may be answered by them
             return
         self._last_s = self._loop.time()
+        if self._boundary and (chunk := _CHUNK(data)) is not None:  # the short way: the read brought one whole chunk
+            start, size = chunk.end(), int(chunk[1], 16)
+            if size and start + size + 2 == len(data) and data[-2:] == b"\r\n":
+                self.received += len(data)
+                receiver.on_data(data[start:-2])
+                return
         if self.received == 0 and not self._head_only:
             on_whole = getattr(receiver, "on_whole", None)
             if on_whole is not None and (read := self._lane.read(data)) is not None:
@@ -224,6 +238,8 @@ class ClientConnection(asyncio.Protocol):
                 self.close()
                 return
             self._extra = True
+        if self._boundary and data[-2:] != b"\r\n":  # the next chunk's size has begun
+            self._boundary = False
         if self._head_ready:
             self._head_ready = False
             receiver.on_head(self._status, self._headers)
@@ -272,6 +288,7 @@ class ClientConnection(asyncio.Protocol):
         self._headers = {}
         self._head_bytes = 0
         self._in_head = True
+        self._boundary = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
@@ -307,6 +324,12 @@ class ClientConnection(asyncio.Protocol):
             elif coding != b"chunked":
                 raise ProtocolError(f"{self._where()} uses a transfer coding other than chunked: {coding[:40]!r}")
 
+    def on_chunk_header(self) -> None:
+        self._boundary = False
+
+    def on_chunk_complete(self) -> None:
+        self._boundary = not self._whole
+
     def on_body(self, body: bytes) -> None:
         if self._whole:
             self._extra = True
@@ -314,6 +337,7 @@ class ClientConnection(asyncio.Protocol):
             self._parts.append(body)
 
     def on_message_complete(self) -> None:
+        self._boundary = False
         if not (self._in_head or self._whole):
             self._whole = True
             self._keep = self._parser.should_keep_alive()

@@ -168,6 +168,9 @@ class Exchange:
         connection = self.connection
         if connection is None:
             return
+        if self._pending is None and self._framing is _CHUNKED and data and connection.transport is not None:
+            connection.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+            return
         framed = b"%x\r\n%b\r\n" % (len(data), data) if self._framing is _CHUNKED and data else self._unchunked(data)
         if self._pending is not None:
             framed = self._pending + framed

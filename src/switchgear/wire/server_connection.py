@@ -39,9 +39,9 @@ class ServerConnection(RequestReader, asyncio.Protocol):
         "_paused",
         "_pumping",
         "_timer",
-        "_transport",
         "peer_certificate",
         "stalled",
+        "transport",
     )
 
     def __init__(self, server: "Server", loop: asyncio.AbstractEventLoop) -> None:
@@ -50,7 +50,7 @@ class ServerConnection(RequestReader, asyncio.Protocol):
         """Whether the caller reads more slowly than its answer is written."""
         self.peer_certificate: dict[str, object] | None = None
         """The certificate that the caller showed and that was verified, as `ssl.SSLSocket.getpeercert` gives it."""
-        self._transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | None = None
         self._active: Exchange | None = None
         self._held = bytearray()
         self._paused = False
@@ -64,7 +64,7 @@ class ServerConnection(RequestReader, asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast(asyncio.Transport, transport)
-        self._transport = transport
+        self.transport = transport
         server = self.server
         transport.set_write_buffer_limits(self._limits.write_buffer_bytes)
         server.joined(self)
@@ -83,7 +83,7 @@ class ServerConnection(RequestReader, asyncio.Protocol):
             self._arm(self._limits.head_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
+        self.transport = None
         self._lingering = True
         self._timer.stop()
         self.server.left(self)
@@ -172,17 +172,17 @@ class ServerConnection(RequestReader, asyncio.Protocol):
     def _hold(self, data: bytes) -> None:
         self._held += data
         most = max(_HELD_BYTES, self._limits.header_bytes + self._limits.body_bytes)
-        if len(self._held) > most and self._transport is not None:
-            self._transport.pause_reading()
+        if len(self._held) > most and self.transport is not None:
+            self.transport.pause_reading()
             self._paused = True
 
     def _feed_held(self) -> None:
         held = self._held
         piece = bytes(held[:_PIECE])
         del held[:_PIECE]
-        if self._paused and self._transport is not None:
+        if self._paused and self.transport is not None:
             self._paused = False
-            self._transport.resume_reading()
+            self.transport.resume_reading()
         self._feed(piece)
 
     def _await_request(self) -> None:
@@ -200,8 +200,8 @@ class ServerConnection(RequestReader, asyncio.Protocol):
         self.write(_CONTINUE)
 
     def write(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
+        if self.transport is not None:
+            self.transport.write(data)
 
     def finished(self, exchange: Exchange) -> None:
         """The active exchange has its whole answer."""
@@ -242,7 +242,7 @@ class ServerConnection(RequestReader, asyncio.Protocol):
         After an answer, `linger`: what still comes is read and dropped for `linger_s`. Closing on bytes that were not read resets the
         connection, and a caller that was still sending would never see its answer.
         """
-        transport = self._transport
+        transport = self.transport
         self._lingering = True
         self._forget_request()
         self._held.clear()
@@ -266,8 +266,8 @@ class ServerConnection(RequestReader, asyncio.Protocol):
     def abort(self) -> None:
         """Cut the connection at once."""
         self._lingering = True
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.transport.abort()
         self._drop_exchanges()
 
     def _drop_exchanges(self) -> None:
@@ -292,7 +292,7 @@ class ServerConnection(RequestReader, asyncio.Protocol):
         return self._deadline
 
     def _expired(self) -> None:
-        transport = self._transport
+        transport = self.transport
         if transport is None:
             return
         if self._lingering:
