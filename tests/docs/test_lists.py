@@ -7,6 +7,7 @@ from tests.docs.pages import ROOT, first_cells, section
 
 from switchgear.core.record import Attempt, AttemptKind, AttemptOutcome, Outcome, Record, RuledOut
 from switchgear.emulator.faults import KINDS
+from switchgear.gateway.errors import CATALOGUE
 from switchgear.gateway.live_metrics import Live, LivePool, LiveTarget, LiveWorker
 from switchgear.gateway.metrics import Metrics
 from switchgear.hardware.catalogue import model_spec, models, profiles
@@ -44,6 +45,13 @@ def test_the_metrics_are_those_of_the_code() -> None:
 
 def test_the_outcomes_are_those_of_the_code() -> None:
     assert list(first_cells(section(DOCS / "operation.md", "Records"))) == [outcome.value for outcome in Outcome]
+
+
+@pytest.mark.parametrize("page", ["failure.md", "operation.md"])
+def test_the_errors_that_are_named_have_that_status(page: str) -> None:
+    named = re.findall(r"\b([45]\d\d) `([a-z_]+)`", (DOCS / page).read_text(encoding="utf-8"))
+    assert named
+    assert [(int(status), code) for status, code in named] == [(CATALOGUE[code].status, code) for _, code in named]
 
 
 def test_the_faults_are_those_of_the_code() -> None:
