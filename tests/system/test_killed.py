@@ -81,15 +81,16 @@ async def test_no_answered_call_is_without_its_record_when_workers_are_killed(st
     assert not missing, f"{len(missing)} of {len(calls.answered)} answered calls have no record"
 
 
-async def test_workers_end_with_their_supervisor(start: StartGateway) -> None:
-    gateway = await start()
+async def test_workers_end_with_their_supervisor_and_answer_nothing_unrecorded(start: StartGateway) -> None:
+    gateway = await start({"durability": "strict"})
     workers = [worker["pid"] for worker in (await gateway.live())["workers"]]
     async with Survivors(gateway) as calls:
-        await calls.more(20)
+        await calls.more(100)
         calls.stop()
         gateway.program.signal(signal.SIGKILL)
         await until(lambda: not any(map(is_running, workers)), "the workers end by themselves", within_s=10.0)
-    gateway.recorded()  # whose files are whole
+    missing = calls.answered - gateway.recorded()
+    assert not missing, f"{len(missing)} of {len(calls.answered)} answered calls have no record"
 
 
 async def test_children_end_with_up(tmp_path: Path) -> None:
