@@ -99,10 +99,10 @@ class Chain:
         return None
 
     def rescuers(self, now_s: float) -> list[Target]:
-        """Who may carry on a broken stream: candidates not asked yet, those that failed without being silent, those that were only slow."""
+        """Who may carry on a broken stream: candidates not asked yet, those that were only slow, those that failed without being silent."""
         lost = {(one.backend, one.model) for one in self._call.attempts if one.outcome is AttemptOutcome.LOST}
         slow = [target for target in self._call.candidates if target.name in lost]
-        return [target for target in (*self._remaining, *self._again, *slow) if self.free(target, now_s)]
+        return [target for target in (*self._remaining, *slow, *self._again) if self.free(target, now_s)]
 
 
 def _larger(target: Target, than: Target) -> bool:
