@@ -105,6 +105,7 @@ class Plane:
         keys: tuple[Key, ...] = (),
         limits: Limits | None = None,
         strict: bool = False,
+        records: KeptRecords | None = None,
         refuse_unrecorded: bool = False,
         speed: float = 1000.0,
         max_retries: int = 0,
@@ -122,7 +123,7 @@ class Plane:
         self._speed = speed
         self._max_retries = max_retries
         self.writable = True
-        self.records = KeptRecords(strict=strict)
+        self.records = records or KeptRecords(strict=strict)
         self._refuse = refuse_unrecorded
 
     async def __aenter__(self) -> Self:
