@@ -22,3 +22,19 @@ async def test_the_tour_ends_well(tmp_path: Path) -> None:
         assert demo.errors == ""
     finally:
         demo.kill()
+
+
+async def test_without_llama_cpp_there_are_four_places(tmp_path: Path) -> None:
+    broken = tmp_path / "xllamacpp"
+    broken.mkdir()
+    (broken / "__init__.py").write_text('raise ImportError("libgomp.so.1: cannot open shared object file")')
+    up = Program(
+        tmp_path, "up", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", environment={"PYTHONPATH": str(tmp_path)}
+    )
+    try:
+        await up.says("Ctrl-C ends all of it")
+        assert "Four places, one endpoint" in up.output
+        assert "The fifth place, a real engine, did not start" in up.output
+        assert "libgomp.so.1" in up.errors
+    finally:
+        up.kill()

@@ -46,7 +46,7 @@ async def _run(speed: float) -> None:
         try:
             async with asyncio.timeout(_LIMIT_S):
                 with console.status("starting the places and the gateway"):
-                    await start_places(children, made)
+                    made = await start_places(children, made)
                 made[0].backend = msgspec.structs.replace(made[0].backend, breaker=Breaker(open_s=OPEN_S))
                 config = configuration(made, key, listen="127.0.0.1:0", admin="127.0.0.1:0", state_dir=state_dir)
                 config = msgspec.structs.replace(config, gateway=msgspec.structs.replace(config.gateway, drain_s=1.0))

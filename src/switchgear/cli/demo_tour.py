@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from switchgear.cli.demo_caller import Answer, Caller
-from switchgear.cli.embedded import Place
+from switchgear.cli.embedded import Place, engine_is_missing
 from switchgear.cli.record_output import printable
 from switchgear.core.errors import SwitchgearError
 from switchgear.core.record import AttemptOutcome, Outcome, Record, decode_record
@@ -84,8 +84,8 @@ class Tour:
     def _welcome(self, endpoint: str) -> None:
         count = {4: "four", 5: "five"}[len(self._places)]
         self._console.print(f"[bold]One endpoint, {count} places[/]   {endpoint}")
-        if len(self._places) < 5:
-            self._console.print("The fifth, a real engine, needs llama.cpp: pip install 'switchgear[llama]'")
+        if why := engine_is_missing(self._places):
+            self._console.print(why, markup=False)
 
     async def _call_each_place(self) -> str:
         """Returns what the preferred place answers when nothing breaks."""

@@ -4,13 +4,14 @@ import asyncio
 import hashlib
 import importlib.util
 import os
-import secrets
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from switchgear.cli.children import Child, Children
+from switchgear.cli.children import Child, ChildFailed, Children
+from switchgear.cli.key import new_key
 from switchgear.core.snapshot import (
     Backend,
     Capabilities,
@@ -25,6 +26,7 @@ from switchgear.core.snapshot import (
     Timeouts,
 )
 from switchgear.gateway.config import Config, GatewayConfig
+from switchgear.gateway.supervisor import StateDirUnusable
 
 _READY_S = 30.0
 _SHARED = "llama-3.1-8b"
@@ -55,14 +57,16 @@ class Place:
 
     async def start(self, children: Children) -> None:
         """Start it on its port, or on a free one where that is taken. Raises ChildFailed."""
-        self.child = child = Child(self.name, [*self._arguments, "--listen", f"127.0.0.1:{_port(self.wanted_port)}"])
+        self.child = child = Child(
+            self.name, [*self._arguments, "--listen", f"127.0.0.1:{free_or_any(self.wanted_port)}"]
+        )
         base_url = await children.start(child, _READY_S)
         address = base_url.removeprefix("http://").removesuffix("/v1")
         child.arguments = [*self._arguments, "--listen", address]  # started again, it is where it was
         self.backend = msgspec.structs.replace(self.backend, base_url=base_url)
 
 
-def _port(wanted: int) -> int:
+def free_or_any(wanted: int) -> int:
     """`wanted`, or 0 (some free one) where it is taken. Whoever else takes it in this moment makes the child fail, and say why."""
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -76,6 +80,15 @@ def _port(wanted: int) -> int:
 def has_engine() -> bool:
     """Whether llama.cpp is installed (the extra `llama`)."""
     return importlib.util.find_spec("xllamacpp") is not None
+
+
+def engine_is_missing(made: list[Place]) -> str:
+    """Why there are four places and not five; empty when there are five."""
+    if any(place.name == "engine" for place in made):
+        return ""
+    if has_engine():
+        return "The fifth place, a real engine, did not start; its reason stands above."
+    return "The fifth place, a real engine, needs llama.cpp: pip install 'switchgear[llama]'"
 
 
 def places(speed: float, first_port: int = 9101) -> list[Place]:
@@ -156,23 +169,47 @@ def configuration(
 
 
 def stored_key(state_dir: Path) -> str:
-    """The key of the embedded default: made once for each state directory, readable by its owner only."""
+    """The key of the embedded default: made once for each state directory, readable by its owner only. Raises StateDirUnusable."""
     path = state_dir / "up-key"
     try:
+        if not path.exists():
+            state_dir.mkdir(parents=True, exist_ok=True)
+            _write_key(path)
         return path.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        state_dir.mkdir(parents=True, exist_ok=True)
-        key = f"sk-sg-{secrets.token_urlsafe(24)}"
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-            file.write(key + "\n")
-        return key
+    except OSError as error:
+        raise StateDirUnusable(
+            f"cannot keep the key in {path}: {error.strerror or error}; give --state-dir a directory that can be written"
+        ) from error
 
 
-async def start_places(children: Children, made: list[Place]) -> None:
-    """Start all places and wait until they serve. Raises ChildFailed naming one that does not."""
+def _write_key(path: Path) -> None:
+    """Never half a key, and never a second one, whoever is killed or does the same at the same time."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+        file.write(new_key() + "\n")
+    with suppress(FileExistsError):
+        os.link(draft, path)
+    draft.unlink()
+
+
+async def start_places(children: Children, made: list[Place]) -> list[Place]:
+    """Start all places and wait until they serve; those that do. The engine may stay away, whose reason it has printed then.
+
+    Raises ChildFailed naming another one that does not serve.
+    """
+
+    async def start(place: Place) -> bool:
+        try:
+            await place.start(children)
+        except ChildFailed:
+            if place.name != "engine":
+                raise
+            return False
+        return True
+
     try:
         async with asyncio.TaskGroup() as group:
-            for place in made:
-                group.create_task(place.start(children))
+            started = [(place, group.create_task(start(place))) for place in made]
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from errors
+    return [place for place, task in started if task.result()]

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from switchgear.cli.children import Children
-from switchgear.cli.embedded import Place, configuration, places, start_places, stored_key
+from switchgear.cli.embedded import Place, configuration, engine_is_missing, places, start_places, stored_key
 from switchgear.cli.gateway import run_file, set_up_logging
 from switchgear.cli.serve import serving
 from switchgear.core.errors import SwitchgearError
@@ -47,7 +47,7 @@ async def _up(listen: str, admin: str, state_dir: str, speed: float) -> None:
     children = Children()
     try:
         with console.status("starting the places and the gateway"):
-            await start_places(children, made)
+            made = await start_places(children, made)
         config = configuration(made, key, listen=listen, admin=admin, state_dir=state_dir)
         async with serving(config) as gateway:
             _welcome(console, str(gateway.supervisor.listening[0]), str(gateway.admin), key, made)
@@ -59,14 +59,13 @@ async def _up(listen: str, admin: str, state_dir: str, speed: float) -> None:
 
 
 def _welcome(console: Console, listen: str, admin: str, key: str, made: list[Place]) -> None:
-    table = Table(
-        "place", "kind", "model there", "on its own", title="Five places, one endpoint" if len(made) == 5 else None
-    )
+    count = "Four" if len(made) == 4 else "Five"
+    table = Table("place", "kind", "model there", "on its own", title=f"{count} places, one endpoint")
     for place in made:
         table.add_row(place.name, place.backend.kind, place.model, place.backend.base_url)
     console.print(table)
-    if len(made) < 5:
-        console.print("The fifth place, a real engine, needs llama.cpp: pip install 'switchgear[llama]'")
+    if why := engine_is_missing(made):
+        console.print(why, markup=False)
     body = '{"model": "chat", "messages": [{"role": "user", "content": "Hello"}]}'
     console.print(
         f"""
