@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.fuzz.program import CORPUS, Input
 
-NAMES = ("http", "sse")
+NAMES = ("http", "answers", "sse")
 REPLAYED = sorted(path.relative_to(CORPUS) for path in CORPUS.glob("*/*"))
 
 

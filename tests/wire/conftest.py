@@ -15,7 +15,6 @@ def quiet_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """A test fails on whatever asyncio, uvloop (which logs as asyncio) or this room complains of, unless it reads and clears the log."""
     caplog.set_level(logging.WARNING)
     yield
-    gc.collect()  # exceptions of futures that nobody asked are logged when the futures go
     complaints = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert complaints == []
 
@@ -27,5 +26,5 @@ async def sound_loop() -> AsyncIterator[None]:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda loop, context: contexts.append(context))
     yield
-    gc.collect()
+    gc.collect(1)  # exceptions of futures that nobody asked are told when the futures go
     assert contexts == []

@@ -305,10 +305,12 @@ class ClientConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        if self._extra or 100 <= status < 200:  # 1xx: the answer proper is still to come
+        if self._extra:
             return
-        if status < 100:
-            raise ProtocolError(f"{self._where()} answered with status {status}")
+        if status < 200:
+            if status < 100 or b"content-length" in self._headers or b"transfer-encoding" in self._headers:
+                raise ProtocolError(f"{self._where()} gave an interim answer with status {status} or with a body")
+            return  # the answer proper is still to come
         self._in_head = False
         self._status = status
         self._head_ready = True

@@ -7,7 +7,7 @@ from tests.wire.hostile.corpus import CASES, GROUPS, LIMITS, Case
 from tests.wire.still_loop import Outcome, play
 
 _AT_MOST = 600
-"""Cuts of one case: a larger one is cut at its first and last bytes, where its framing is, and at places spread between."""
+"""Bytes of a case that is cut at every place; a larger one is cut near its ends, where its framing is, and at some places between."""
 
 
 def expected(case: Case) -> Outcome:
@@ -22,9 +22,8 @@ def expected(case: Case) -> Outcome:
 def cuts(size: int) -> list[int]:
     if size <= _AT_MOST:
         return list(range(1, size))
-    third = _AT_MOST // 3
-    between = range(third, size - third, max((size - 2 * third) // third, 1))
-    return [*range(1, third), *between, *range(size - third, size)] if size < 200_000 else list(between)[:: third // 8]
+    near = 60 if size < 50_000 else 3
+    return [*range(1, near), *range(near, size - near, size // 20), *range(size - near, size)]
 
 
 def wrong_cuts(case: Case) -> Iterator[str]:
