@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from switchgear.gateway.errors_page import errors_page
 from switchgear.gateway.reference import configuration_reference
 
 ROOT = Path(__file__).parent.parent
@@ -10,7 +11,10 @@ ROOT = Path(__file__).parent.parent
 def pages() -> dict[Path, str]:
     """Each generated page and what it should say."""
     full_example = (ROOT / "examples/full.toml").read_text(encoding="utf-8")
-    return {ROOT / "docs/configuration.md": configuration_reference(full_example)}
+    return {
+        ROOT / "docs/configuration.md": configuration_reference(full_example),
+        ROOT / "docs/errors.md": errors_page(),
+    }
 
 
 def main() -> None:
