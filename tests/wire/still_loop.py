@@ -17,8 +17,9 @@ _READ_BYTES = 64 * 1024
 
 
 class StillTimer:
-    def __init__(self, when: float) -> None:
+    def __init__(self, when: float, callback: Callable[[], object]) -> None:
         self.when = when
+        self.callback = callback
         self.gone = False
 
     def cancel(self) -> None:
@@ -26,13 +27,37 @@ class StillTimer:
 
 
 class StillLoop(asyncio.AbstractEventLoop):
-    """As much of an event loop as a connection asks for: a time, which stands, and timers, which never fire."""
+    """As much of an event loop as a connection asks for: a time, which stands until it is moved, and timers."""
+
+    def __init__(self) -> None:
+        self._now_s = 1000.0
+        self._timers: list[StillTimer] = []
 
     def time(self) -> float:
-        return 1000.0
+        return self._now_s
 
     def call_at(self, when: float, callback: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
-        return StillTimer(when)
+        timer = StillTimer(when, callback)
+        self._timers = [other for other in self._timers if not other.gone] + [timer]
+        return timer
+
+    def advance(self, seconds: float) -> None:
+        """Move time on, and fire what is due on the way at its own time."""
+        end_s = self._now_s + seconds
+        while True:
+            due = [timer for timer in self._timers if not timer.gone and timer.when <= end_s]
+            if not due:
+                break
+            first = min(due, key=lambda timer: timer.when)
+            first.gone = True
+            self._now_s = max(self._now_s, first.when)
+            first.callback()
+        self._now_s = end_s
+
+    @property
+    def armed(self) -> int:
+        """Timers that will fire."""
+        return sum(not timer.gone for timer in self._timers)
 
 
 class KeptTransport(asyncio.Transport):
