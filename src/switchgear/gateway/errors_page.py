@@ -99,4 +99,5 @@ def _attempts() -> Iterator[str]:
 
 
 def _row(reason: str, meaning: str, follows: Next, code: str) -> str:
-    return f"| `{reason}` | {meaning} | {_NEXT[follows]} | {f'`{code}`' if code else "the backend's own"} |"
+    told = f"`{code}`" if code else "the backend's own"
+    return f"| `{reason}` | {meaning} | {_NEXT[follows]} | {told} |"
