@@ -1,5 +1,7 @@
 """Streams of OpenAI's API: chunks of completions, events of responses. Each event is read once, on its way to the caller."""
 
+from typing import Annotated, Literal
+
 import msgspec
 
 from switchgear.backends.errors import InBandError, Malformed
@@ -39,6 +41,26 @@ class _Chunk(msgspec.Struct):
     error: Raw = ABSENT
 
 
+class _TokenDelta(msgspec.Struct):
+    content: Annotated[str, msgspec.Meta(min_length=1)]
+    tool_calls: None = None
+
+
+class _TokenChoice(msgspec.Struct):
+    delta: _TokenDelta
+    index: Literal[0] = 0
+    logprobs: None = None
+    finish_reason: None = None
+
+
+class _Token(msgspec.Struct):
+    """A piece of the one choice's text and nothing else that matters: whatever is more fails to decode."""
+
+    choices: Annotated[list[_TokenChoice], msgspec.Meta(min_length=1, max_length=1)]
+    usage: None = None
+    error: None = None
+
+
 class _OpeningChoice(msgspec.Struct):
     delta: dict[str, Raw] = {}
 
@@ -56,6 +78,7 @@ class _Event(msgspec.Struct):
     response: Response | None = None
 
 
+_decode_token = msgspec.json.Decoder(_Token).decode
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
 _decode_opening = msgspec.json.Decoder(_OpeningChunk).decode
 _decode_event = msgspec.json.Decoder(_Event).decode
@@ -98,28 +121,10 @@ class CompletionReader:
 
     def read_token(self, data: bytes) -> bool:
         """Take in what most events are, a piece of the one choice's text; False, and nothing taken in, for any other."""
-        if not self._opened:
-            return False
         try:
-            chunk = _decode_chunk(data)
+            self.text.append(_decode_token(data).choices[0].delta.content)
         except UNREADABLE:
             return False
-        choices = chunk.choices
-        if not choices or len(choices) != 1 or chunk.usage is not None:
-            return False
-        choice = choices[0]
-        delta = choice.delta
-        if (
-            delta is None
-            or not delta.content
-            or choice.finish_reason is not None
-            or delta.tool_calls is not None
-            or choice.index
-            or (choice.logprobs is not ABSENT and choice.logprobs != NULL)
-            or self._choices != 1
-        ):
-            return False
-        self.text.append(delta.content)
         return True
 
     def read(self, data: bytes) -> Step:

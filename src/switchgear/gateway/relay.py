@@ -1,5 +1,6 @@
 """Streams: passed on event by event as they came, each read before it leaves."""
 
+from collections.abc import Callable
 from time import monotonic
 
 from switchgear.backends.errors import BackendError, Malformed
@@ -13,6 +14,9 @@ from switchgear.gateway.table import Target
 from switchgear.wire.errors import Truncated
 from switchgear.wire.sse import EventTooLarge, Splitter, data_of
 
+_MISSES = 3
+"""Events that are no plain text before a stream (of tool calls, say) is no longer tried the short way."""
+
 
 class StreamTry(Try):
     """An attempt whose answer is streamed on.
@@ -23,13 +27,14 @@ class StreamTry(Try):
 
     __slots__ = (
         "_detached",
+        "_misses",
         "_passing",
         "_plain",
         "_preamble",
-        "_quick",
         "_splitter",
         "_typed",
         "_wants_usage",
+        "_write",
         "reader",
         "tail",
     )
@@ -49,8 +54,9 @@ class StreamTry(Try):
         self._splitter = Splitter()
         self._preamble: list[bytes] = []
         self._passing = False
-        self._quick = False
-        """Whether events may go the short way: the answer has begun and goes to the caller as it comes."""
+        self._write: Callable[[bytes], None] | None = None
+        """The short way to the caller, for events that go to it as they came; None: there is none, or it did not pay."""
+        self._misses = 0
         self._plain = False
         self._detached = False
 
@@ -65,20 +71,6 @@ class StreamTry(Try):
         self._plain = status != 200 or not headers.get(b"content-type", b"").lower().startswith(b"text/event-stream")
 
     def on_data(self, data: bytes) -> None:
-        if (  # the short way: one whole event in its usual form, which is a piece of text
-            self._quick
-            and data[:6] == b"data: "
-            and data.find(b"\n") == len(data) - 2
-            and data[-1:] == b"\n"
-            and b"\r" not in data
-            and not self._splitter.rest
-            and not self._over
-            and self.reader.read_token(data[6:-2])
-        ):
-            call = self.call
-            call.answer_bytes += len(data)
-            call.exchange.write(data)
-            return
         if self._plain:
             super().on_data(data)
             return
@@ -133,6 +125,25 @@ class StreamTry(Try):
         if tokens and self._begin():
             self.call.write(b"".join(self._preamble))
             self._preamble = []
+            self._take_short_way()
+
+    def _take_short_way(self) -> None:
+        """From the second event on: a chunk that is one event that is a piece of plain text goes on as it came, in one step."""
+        self._write = self.call.exchange.chunk_writer
+        if self._write is not None and self.reader.plain and self._connection is not None:
+            self._connection.events_to(self._on_event)
+
+    def _on_event(self, data: bytes, chunk: bytes) -> bool:
+        if self._over or self._splitter.parts or self._write is None:
+            return False
+        if self.reader.read_token(data):
+            self.call.answer_bytes += len(data) + 8
+            self._write(chunk)
+            return True
+        self._misses += 1
+        if self._misses > _MISSES and self._connection is not None:
+            self._connection.events_to(None)
+        return False
 
     def _first(self) -> None:
         """The first token is here."""
@@ -148,7 +159,6 @@ class StreamTry(Try):
         if not call.claim(self):
             return False
         self._passing = True
-        self._quick = True
         call.commit(self)
         exchange = call.exchange
         exchange.flow = self

@@ -19,7 +19,7 @@ from switchgear.wire.errors import (
     Truncated,
 )
 from switchgear.wire.express import ResponseLane
-from switchgear.wire.model import Receiver
+from switchgear.wire.model import OnEvent, Receiver
 from switchgear.wire.timer import LazyTimer
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ _HEAD_BYTES = 64 * 1024
 """An answer's head larger than this is refused."""
 
 
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n").match
-"""A chunk's size as we send it ourselves: no extension (RFC 9112, 7.1). Any other goes to llhttp."""
+_EVENT_CHUNK = re.compile(rb"([1-9a-f][0-9a-f]{0,7})\r\ndata: (\{[^\r\n]*\})\n\n\r\n").fullmatch
+"""One whole chunk, its size as we write it ourselves, with one whole event of one line. Any other goes the long way, through llhttp."""
 
 
 class ClientConnection(asyncio.Protocol):
@@ -59,6 +59,7 @@ class ClientConnection(asyncio.Protocol):
         "_lane",
         "_last_s",
         "_loop",
+        "_on_event",
         "_parser",
         "_parts",
         "_paused_s",
@@ -78,6 +79,7 @@ class ClientConnection(asyncio.Protocol):
         self._loop = loop
         self._parser = httptools.HttpResponseParser(self)
         self._lane = ResponseLane()
+        self._on_event: OnEvent | None = None
         self._boundary = False
         """Whether llhttp stands between two chunks, having read everything so far."""
         self._transport: asyncio.Transport | None = None
@@ -143,6 +145,13 @@ class ClientConnection(asyncio.Protocol):
         transport.write(request)
         if (self._first_at if self._first_at < deadline else deadline) < self._timer.at:
             self._watch()
+
+    def events_to(self, on_event: OnEvent | None) -> None:
+        """From now on, for the present answer: a read that brings one whole chunk with one event is given to `on_event`, data and chunk.
+
+        Where that returns False it goes the long way, to `on_data`.
+        """
+        self._on_event = on_event
 
     def begun(self) -> None:
         """The answer has begun: from here on `idle_s` counts instead of `first_s`."""
@@ -213,11 +222,9 @@ class ClientConnection(asyncio.Protocol):
             self.close()  # bytes that nobody asked for: whatever they are, no later request may be answered by them
             return
         self._last_s = self._loop.time()
-        if self._boundary and (chunk := _CHUNK(data)) is not None:  # the short way: the read brought one whole chunk
-            start, size = chunk.end(), int(chunk[1], 16)
-            if size and start + size + 2 == len(data) and data[-2:] == b"\r\n":
-                self.received += len(data)
-                receiver.on_data(data[start:-2])
+        if self._boundary and (on_event := self._on_event) is not None:
+            match = _EVENT_CHUNK(data)  # the short way: the read brought one chunk that is one event
+            if match is not None and int(match[1], 16) + match.end(1) + 4 == len(data) and on_event(match[2], data):
                 return
         if self.received == 0 and not self._head_only:
             on_whole = getattr(receiver, "on_whole", None)
@@ -289,6 +296,7 @@ class ClientConnection(asyncio.Protocol):
         self._head_bytes = 0
         self._in_head = True
         self._boundary = False
+        self._on_event = None
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:

@@ -163,13 +163,23 @@ class Exchange:
             framing,
         )
 
+    @property
+    def chunk_writer(self) -> Callable[[bytes], None] | None:
+        """Sends a chunk that is framed already; None where the answer has not begun or is not chunked. Not to be used after its end."""
+        connection = self.connection
+        if (
+            connection is None
+            or connection.transport is None
+            or self._pending is not None
+            or self._framing is not _CHUNKED
+        ):
+            return None
+        return connection.transport.write
+
     def write(self, data: bytes) -> None:
         """Send `data` as one chunk."""
         connection = self.connection
         if connection is None:
-            return
-        if self._pending is None and self._framing is _CHUNKED and data and connection.transport is not None:
-            connection.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
             return
         framed = b"%x\r\n%b\r\n" % (len(data), data) if self._framing is _CHUNKED and data else self._unchunked(data)
         if self._pending is not None:

@@ -71,5 +71,8 @@ class WholeReceiver(Receiver, Protocol):
         ...
 
 
+OnEvent = Callable[[bytes, bytes], bool]
+"""Takes the data of one server-sent event, and the chunk that it came in as it was; returns whether that was all there was to do."""
+
 ErrorBody = Callable[[str, str], bytes]
 """Renders (code, message) as the JSON body of an error that the server answers by itself."""

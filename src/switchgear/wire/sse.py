@@ -33,22 +33,21 @@ class Splitter:
     within the CRLF of that line, the LF comes first in the next piece, where it changes nothing.
     """
 
-    __slots__ = ("_after_cr", "_limit", "_parts", "_size", "_started", "_tail")
+    __slots__ = ("_after_cr", "_limit", "_size", "_started", "_tail", "parts")
 
     def __init__(self, limit: int = 16 * 1024 * 1024) -> None:
         self._limit = limit
         self._started = False
         self._after_cr = False  # the last piece ended with a CR whose LF may be still to come
-        self._parts: list[
-            bytes
-        ] = []  # of an event that has not ended; joined when it has, so that no byte is copied with each read
+        self.parts: list[bytes] = []
+        """Pieces of an event that has not ended; joined when it has, so that no byte is copied with each read."""
         self._tail = b""  # the last bytes of the parts: with what comes, an empty line may begin in them
         self._size = 0
 
     @property
     def rest(self) -> bytes:
         """Bytes of an event that has not ended."""
-        return b"".join(self._parts)
+        return b"".join(self.parts)
 
     def feed(self, data: bytes) -> list[bytes]:
         """The events that ended with `data`, each with its blank line. Raises EventTooLarge."""
@@ -56,22 +55,22 @@ class Splitter:
             return []
         if not self._started:
             data = self.rest + data
-            self._parts = [data]
+            self.parts = [data]
             if len(data) < len(_BOM) and _BOM.startswith(data):
                 return []
             self._started = True
-            self._parts = []
+            self.parts = []
             data = data.removeprefix(_BOM)
-        if self._parts:
+        if self.parts:
             return self._go_on(data)
         return self._split(data)
 
     def _go_on(self, data: bytes) -> list[bytes]:
         near = self._tail + data
-        self._parts.append(data)
+        self.parts.append(data)
         if b"\n\n" in near or (b"\r" in near and _BLANK_LINE.search(near)):
             data = self.rest
-            self._parts = []
+            self.parts = []
             return self._split(data)
         self._keep(near, self._size + len(data))
         return []
@@ -90,7 +89,7 @@ class Splitter:
             rest = data[start:]
             self._after_cr = data.endswith(b"\r") if not rest else False
         if rest:
-            self._parts = [rest]
+            self.parts = [rest]
             self._keep(rest, len(rest))
         return events
 
