@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.wire.serving import Caller, answer_ok, needs_ipv6, serving
+from tests.wire.serving import PATIENCE_S, Caller, answer_ok, needs_ipv6, serving
 
 from switchgear.wire.address import Address, bind, bound_address, parse_address
 from switchgear.wire.errors import AddressError
@@ -166,3 +166,20 @@ def test_a_port_is_shared_only_when_asked() -> None:
     with bind(parse_address("127.0.0.1:0")) as sock:
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) == 0
         assert not sock.getblocking()
+
+
+async def test_a_burst_of_callers_is_let_in_while_the_server_is_busy() -> None:
+    """The kernel completes their connections though nobody accepts them yet; none waits for a second attempt."""
+    burst = min(500, int(Path("/proc/sys/net/core/somaxconn").read_text()))
+    async with serving(Server(answer_ok)) as address:
+        callers = []
+        for _ in range(burst):
+            caller = socket.create_connection((address.host, address.port), timeout=0.5)
+            caller.sendall(GET)
+            callers.append(caller)
+        await asyncio.sleep(0)
+        for caller in callers:
+            reader, writer = await asyncio.open_connection(sock=caller)
+            assert (await asyncio.wait_for(reader.readline(), PATIENCE_S)) == b"HTTP/1.1 200 OK\r\n"
+            writer.close()
+            await writer.wait_closed()

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from switchgear.wire.errors import AddressError
 
+BACKLOG = 2048
+"""Connections that the kernel completes and keeps until they are accepted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -43,7 +46,7 @@ def parse_address(text: str) -> Address:
     return Address(host=host or "0.0.0.0", port=int(port))
 
 
-def bind(address: Address, *, reuse_port: bool = False, backlog: int = 2048) -> socket.socket:
+def bind(address: Address, *, reuse_port: bool = False, backlog: int = BACKLOG) -> socket.socket:
     """A listening, non-blocking socket.
 
     `reuse_port` lets several sockets share a TCP port, among which the kernel spreads new connections (SO_REUSEPORT,

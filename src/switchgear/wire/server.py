@@ -8,6 +8,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 
 from switchgear.core.clock import Clock, SystemClock
+from switchgear.wire.address import BACKLOG
 from switchgear.wire.errors import RefusedRequest
 from switchgear.wire.exchange import Exchange, status_line
 from switchgear.wire.model import ErrorBody, Limits
@@ -69,11 +70,14 @@ class Server:
         if self._ticker is None:
             self._tick(loop)
         factory = lambda: ServerConnection(self, loop)  # noqa: E731  a bound closure is the cheapest protocol factory
-        handshake_s = self.limits.head_s if tls is not None else None
-        if sock.family == socket.AF_UNIX:
-            server = await loop.create_unix_server(factory, sock=sock, ssl=tls, ssl_handshake_timeout=handshake_s)
-        else:
-            server = await loop.create_server(factory, sock=sock, ssl=tls, ssl_handshake_timeout=handshake_s)
+        create = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
+        server = await create(
+            factory,
+            sock=sock,
+            backlog=BACKLOG,  # else the loop calls listen() again with its own, and a burst of callers waits for the kernel's retry
+            ssl=tls,
+            ssl_handshake_timeout=self.limits.head_s if tls is not None else None,
+        )
         self._servers.append(server)
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
