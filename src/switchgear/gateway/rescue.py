@@ -27,23 +27,30 @@ class Diverged(BackendError):
 class Sent:
     """What the caller has of the answer: its id and its text so far."""
 
-    __slots__ = ("id", "text", "tokens")
+    __slots__ = ("_pieces", "id")
 
     def __init__(self, reader: StreamReader) -> None:
         self.id = reader.id
-        self.text = "".join(reader.text)
-        self.tokens = len(reader.text)
+        self._pieces = list(reader.text)
+
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+    @property
+    def tokens(self) -> int:
+        """About."""
+        return len(self._pieces)
 
     def add(self, text: str) -> None:
         if text:
-            self.text += text
-            self.tokens += 1
+            self._pieces.append(text)
 
 
 class RescueTry(StreamTry):
     """Joins a second stream to what was sent: with `overlap`, by leaving out as much of it; else, from its beginning."""
 
-    __slots__ = ("_expected", "_matched", "_sent", "_text", "moved", "overlap")
+    __slots__ = ("_at", "_expected", "_matched", "_sent", "moved", "overlap")
 
     def __init__(self, call: Call, target: Target, fields: Fields, ended: Ended, sent: Sent, *, overlap: bool) -> None:
         super().__init__(call, target, AttemptKind.RESCUE if overlap else AttemptKind.CONTINUE, fields, ended)
@@ -54,7 +61,7 @@ class RescueTry(StreamTry):
         self._expected = sent.text if overlap else ""
         self._matched = not overlap
         self._passing = True  # the head of the answer has long been sent
-        self._text = ""
+        self._at = 0  # so much of what is expected has come
 
     def _take(self, events: list[bytes], out: list[bytes]) -> bool:
         reader = self.reader
@@ -86,12 +93,12 @@ class RescueTry(StreamTry):
             out.append(event(with_id(data, self._sent.id)))
             self._sent.add(text)
             return
-        self._text += text
-        expected = self._expected
-        if not (expected.startswith(self._text) or self._text.startswith(expected)):
+        expected, at = self._expected, self._at
+        self._at = min(at + len(text), len(expected))
+        rest = text[self._at - at :]
+        if not expected.startswith(text[: self._at - at], at):
             raise Diverged("the second answer does not begin with the text already sent")
-        rest = self._text[len(expected) :]
-        if rest or (self.reader.whole and self._text == expected):
+        if rest or (self.reader.whole and self._at == len(expected)):
             self._matched = True
             out.append(event(with_text(data, rest, self._sent.id)))
             self._sent.add(rest)
