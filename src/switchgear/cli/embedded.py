@@ -124,7 +124,8 @@ def _engine(port: int) -> Place:
     return Place(
         "engine",
         port,
-        ["engine", "llama", "--alias", _ENGINE],
+        # One thread writes thousands of bytes a second with so small a model; several would wait for each other on a busy machine.
+        ["engine", "llama", "--alias", _ENGINE, "--threads", "1"],
         Backend(
             kind=Kind.EDGE,
             base_url="",
