@@ -27,6 +27,13 @@ def check(data: bytes) -> None:
     for reading in readings:
         assert reading == whole, f"{reading} in pieces, {whole} whole"
     sound(whole, given.rest)
+    twice = given.rest + given.rest  # what a connection remembers of one request must not show in the next
+    reading, plainly = (
+        play([given.rest, given.rest], WIDE),
+        play([twice[at : at + 1] for at in range(len(twice))], WIDE),
+    )
+    assert reading == plainly, f"{reading} said twice, {plainly} byte by byte"
+    sound(reading, twice)
     narrow = [play([given.rest], NARROW), play(given.pieces(), NARROW), play(given.bytewise(), NARROW, later=True)]
     for reading in narrow:
         sound(reading, given.rest)

@@ -220,3 +220,25 @@ async def test_a_slow_reader_of_a_last_answer_gets_all_of_it() -> None:
             asyncio.get_running_loop().call_later(0.4, resting.set)
             await resting.wait()
             assert await caller.ended() == body
+
+
+async def test_requests_for_answers_that_nobody_reads_are_not_taken_in_without_bound() -> None:
+    limits = Limits(write_buffer_bytes=32 * 1024, body_bytes=300_000)
+    server = Server(lambda exchange: exchange.reply(200, b"x" * 10_000), limits=limits)
+    async with serving(server) as address:
+        caller = Caller(address)
+        caller.limit = 1024
+        async with caller:
+
+            async def flood() -> None:
+                while True:
+                    caller.writer.write(GET * 1000)
+                    await caller.writer.drain()
+
+            flooding = asyncio.get_running_loop().create_task(flood())
+            await until(lambda: any(connection._paused for connection in server.connections))
+            (connection,) = server.connections
+            assert connection._active is None
+            assert len(connection._held) <= 300_000 + limits.header_bytes + 256 * 1024
+            assert len(connection._ready) < 20_000
+            flooding.cancel()

@@ -6,6 +6,7 @@ from time import monotonic
 import pytest
 from tests.wire.serving import Caller, answer_ok, serving, until
 
+from switchgear.wire.errors import RefusedRequest
 from switchgear.wire.exchange import EVENT_STREAM, JSON, Exchange, header
 from switchgear.wire.server import Server
 
@@ -312,3 +313,43 @@ def test_a_header_line_cannot_be_ended_early() -> None:
     for name, value in (("x", "a\r\nevil: 1"), ("x", "a\nb"), ("x\r", "a"), ("x", "a\0")):
         with pytest.raises(ValueError, match="line break or NUL"):
             header(name, value)
+
+
+async def test_every_request_is_checked_also_one_like_the_last() -> None:
+    """A key that was good a moment ago may be revoked now; and a connection may outlive many snapshots."""
+    allowed = True
+    asked = 0
+
+    def check(exchange: Exchange) -> RefusedRequest | None:
+        nonlocal asked
+        asked += 1
+        return None if allowed else RefusedRequest(401, "revoked", "No longer.")
+
+    post = b"POST / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\nContent-Length: 2\r\n\r\nok"
+    keeper = Keeper()
+    async with serving(Server(keeper, check_head=check)) as address, Caller(address) as caller:
+        for count in (1, 2, 3):
+            await caller.send(post)
+            (await keeper.next(count)).reply(200, b"")
+            assert (await caller.answer()).status == 200
+            assert asked >= count
+        allowed = False
+        await caller.send(post)
+        assert (await caller.answer()).status == 401
+        assert len(keeper.kept) == 3
+
+
+async def test_what_one_request_said_does_not_change_with_the_next() -> None:
+    keeper = Keeper()
+    async with serving(Server(keeper)) as address, Caller(address) as caller:
+        for count, body in enumerate((b"1", b"22", b"333"), 1):
+            await caller.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+            exchange = await keeper.next(count)
+            exchange.headers[b"x-added"] = b"by the handler"
+            exchange.reply(200, b"")
+            await caller.answer()
+            assert set(exchange.headers) == {b"host", b"content-length", b"x-added"}
+        assert [exchange.headers[b"content-length"] for exchange in keeper.kept] == [b"1", b"2", b"3"]
+        assert [exchange.body for exchange in keeper.kept] == [b"1", b"22", b"333"]
+        await caller.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n4")
+        assert b"x-added" not in (await keeper.next(4)).headers

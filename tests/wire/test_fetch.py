@@ -119,3 +119,17 @@ async def test_errors_of_names_and_addresses_are_ours() -> None:
     with pytest.raises(ConnectError, match="/no/such/socket"):
         await fetch(pool, "GET", "/")
     await pool.close()
+
+
+async def test_what_one_answer_said_does_not_change_with_the_next() -> None:
+    async def growing(line: Line) -> None:
+        for size in (1, 22, 333):
+            await line.request()
+            await line.send(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (size, b"x" * size))
+        await line.hung_up()
+
+    async with pool_to(growing) as (pool, _):
+        responses = [await fetch(pool, "GET", "/") for _ in range(3)]
+        assert [response.headers[b"content-length"] for response in responses] == [b"1", b"22", b"333"]
+        assert [len(response.body) for response in responses] == [1, 22, 333]
+        assert pool.opened == 1

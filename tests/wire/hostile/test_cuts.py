@@ -35,6 +35,11 @@ def wrong_cuts(case: Case) -> Iterator[str]:
         for later in (False, True):
             if (seen := play(pieces, LIMITS, later=later)) != end:
                 yield f"{case.name}, {name}, {later=}: {seen}"
+    if len(data) < _AT_MOST:
+        twice = data + data  # what a connection remembers of one request must not show in the next
+        plainly = play([twice[at : at + 1] for at in range(len(twice))], LIMITS)
+        if (seen := play([data, data], LIMITS)) != plainly:
+            yield f"{case.name}, twice: {seen}, byte by byte {plainly}"
     for cut in cuts(len(data)):
         if (seen := play([data[:cut], data[cut:]], LIMITS)) != end:
             yield f"{case.name}, cut at {cut}: {seen}"
