@@ -1,5 +1,6 @@
 """One gateway with its admin address, from start to end: what `gateway` and `up` both run."""
 
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -32,6 +33,9 @@ async def serving(config: Config, reload: Callable[[], Config] | None = None) ->
         await supervisor.start()
         where = bound_address(sock)
         await server.listen(sock)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 50, 50)  # batches of records come and go: the collector has nothing to find in them
         yield RunningGateway(supervisor, where)
     finally:
         await supervisor.stop(config.gateway.drain_s)

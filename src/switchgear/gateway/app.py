@@ -31,6 +31,16 @@ _TIMEOUT = b"x-switchgear-timeout-s"
 _READ = frozenset((*_FORWARDED, _DELIVERY, _TIMEOUT))
 
 
+class Caller:
+    """What is known of a connection's caller: its key, by the table that said so."""
+
+    __slots__ = ("key", "table")
+
+    def __init__(self, table: Table, key: Key | None) -> None:
+        self.table = table
+        self.key = key
+
+
 class Gateway:
     """Serves one table; `serve` swaps in another at once, calls under way keep theirs."""
 
@@ -57,13 +67,25 @@ class Gateway:
 
     def check_head(self, exchange: Exchange) -> RefusedRequest | None:
         """Who calls is known before the body is read. The refusal itself is left to `handle`, which leaves a record."""
+        exchange.context = caller = self._identify(exchange.headers)
         authorization = exchange.headers.get(b"authorization")
-        if authorization is not None and authorization[:7].lower() == b"bearer ":
-            exchange.context = self.table.identify(authorization[7:].strip())
-        if exchange.context is None and exchange.method == b"POST" and _large(exchange.headers):
+        if caller.key is None and exchange.method == b"POST" and _large(exchange.headers):
             code = "missing_key" if authorization is None else "invalid_api_key"
             return RefusedRequest(401, code, CATALOGUE[code].meaning)
         return None
+
+    def _identify(self, headers: dict[bytes, bytes]) -> "Caller":
+        authorization = headers.get(b"authorization")
+        if authorization is not None and authorization[:7].lower() == b"bearer ":
+            return Caller(self.table, self.table.identify(authorization[7:].strip()))
+        return Caller(self.table, None)
+
+    def _key(self, exchange: Exchange) -> Key | None:
+        """Whose call this is, by the keys that are served now: a connection may have shown its key to a table before."""
+        caller = exchange.context
+        if not isinstance(caller, Caller) or caller.table is not self.table:
+            caller = self._identify(exchange.headers)
+        return caller.key
 
     def handle(self, exchange: Exchange) -> None:
         """One request. POST to an endpoint is a call; all else is answered at once."""
@@ -100,8 +122,8 @@ class Gateway:
 
     def _admit(self, call: Call) -> tuple[CallHead, Route]:
         exchange, table, desk = call.exchange, self.table, self.desk
-        key = exchange.context
-        if not isinstance(key, Key):
+        key = self._key(exchange)
+        if key is None:
             if b"authorization" not in exchange.headers:
                 raise Refused("missing_key", "Send your key as a header: Authorization: Bearer KEY.")
             raise Refused("invalid_api_key", "The key is not known here.")
@@ -175,8 +197,8 @@ class Gateway:
         if exchange.method not in (b"GET", b"HEAD"):
             _error(exchange, "method_not_allowed", "Models are read with GET.", b"allow: GET\r\n")
             return
-        key = exchange.context
-        if not isinstance(key, Key):
+        key = self._key(exchange)
+        if key is None:
             code = "invalid_api_key" if b"authorization" in exchange.headers else "missing_key"
             _error(exchange, code, CATALOGUE[code].meaning)
             return

@@ -3,17 +3,20 @@
 import math
 
 _TAU_S = 10.0
-_FIRST_S = 0.0005
-_GROWTH = math.log(1.15)
-_BUCKETS = 110
-"""0.5 ms times 1.15 to the 110th is about 40 minutes."""
+_UNITS = 16_384.0
+"""Units in a second: buckets are finer above half a millisecond than below."""
+_BUCKETS = 112
+"""Four to each doubling; the last begins at about an hour."""
+_LONGEST_S = 3600.0
+_MOST_UNITS = int(_LONGEST_S * _UNITS)
 _FORGET_AT = 2000.0
 
 
 class Latency:
     """Peak EWMA: a slower observation counts at once, faster ones pull it down with a time constant of 10 s.
 
-    Source: Finagle's PeakEwma load balancer. Percentiles come from buckets 15 % wide whose counts are halved every 2,000 observations.
+    Source: Finagle's PeakEwma load balancer. Percentiles come from four buckets to each doubling, whose counts are halved every
+    2,000 observations.
     """
 
     __slots__ = ("_counts", "_last_s", "_peak_s", "_total")
@@ -31,7 +34,9 @@ class Latency:
             weight = math.exp((self._last_s - now_s) / _TAU_S)
             self._peak_s = self._peak_s * weight + latency_s * (1.0 - weight)
         self._last_s = now_s
-        index = int(math.log(latency_s / _FIRST_S) / _GROWTH) + 1 if latency_s > _FIRST_S else 0
+        units = int(latency_s * _UNITS) if latency_s < _LONGEST_S else _MOST_UNITS
+        octave = units.bit_length()
+        index = octave * 4 + (units >> octave - 3 & 3) if octave > 3 else octave * 4
         self._counts[index if index < _BUCKETS else _BUCKETS - 1] += 1.0
         self._total += 1.0
         if self._total >= _FORGET_AT:
@@ -51,5 +56,13 @@ class Latency:
         for index, count in enumerate(self._counts):
             seen += count
             if seen >= wanted:
-                return _FIRST_S * math.exp(_GROWTH * index)
-        return _FIRST_S * math.exp(_GROWTH * _BUCKETS)
+                return _upper_s(index)
+        return _upper_s(_BUCKETS)
+
+
+def _upper_s(index: int) -> float:
+    """Where a bucket ends, seconds."""
+    octave, quarter = divmod(index, 4)
+    if octave <= 3:
+        return float(1 << octave) / _UNITS
+    return (5 + quarter) * float(1 << octave - 3) / _UNITS

@@ -19,8 +19,8 @@ from switchgear.journal.errors import JournalError
 from switchgear.journal.writer import Writer
 
 log = logging.getLogger(__name__)
-_GATHER_S = 0.002
-"""With the writer's own 2 ms and the way between, a record is on its way to the disk within 5 ms."""
+_GATHER_S = 0.003
+"""With the writer's own wait and the way between, the commit that takes a record in is begun within 5 ms."""
 _LATE_S = 1.0
 _ANSWER_S = 60.0
 _MOST = 50_000

@@ -32,8 +32,8 @@ _LONGEST_WAIT_S = 5.0
 _STABLE_S = 10.0
 _LIVE_S = 2.0
 _JOURNAL_S = 0.05
-_GATHER_S = 0.002
-"""The workers gather records for as long: within 5 ms of its call's end a record is on its way to the disk."""
+_GATHER_S = 0.0005
+"""The workers have gathered already; what several of them send at once shares a commit."""
 
 
 class StateDirUnusable(SwitchgearError):

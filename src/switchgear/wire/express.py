@@ -6,10 +6,12 @@ at a line's end, bytes behind it, an error) is no error here: `read` returns Non
 the long way, which has every rule.
 """
 
+import re
 from types import SimpleNamespace
 
 import httptools
 
+_LENGTH = re.compile(rb"\r\ncontent-length: ?([0-9]{1,12})\r\n", re.IGNORECASE)
 _NOT_HERE = (b"transfer-encoding", b"expect", b"upgrade")
 _LONGEST_HEAD = 16 * 1024
 _LONGEST_LENGTH = 8
@@ -17,11 +19,21 @@ _LONGEST_LENGTH = 8
 
 
 class _Lane:
-    """A parser whose callbacks are C methods. `_marks` loses its one element when a message is complete; a second one is an error."""
+    """A parser whose callbacks are C methods. `_marks` loses its one element when a message is complete; a second is an error.
 
-    __slots__ = ("_headers", "_marks", "_parser", "_pieces", "_protocol", "_urls")
+    The next message on a connection mostly has the head of the one before but for its Content-Length: such a head is recognized by comparing
+    bytes, and not parsed again.
+    """
+
+    __slots__ = ("_after", "_before", "_headers", "_known", "_marks", "_parser", "_pieces", "_protocol", "_urls")
 
     def __init__(self) -> None:
+        self._before: bytes | None = None
+        """The last head up to the value of its Content-Length; None: there is none to compare with."""
+        self._after = b""
+        """That head from the end of the value on, the empty line included."""
+        self._known: dict[bytes, bytes] = {}
+        """What was read from it."""
         self._headers: dict[bytes, bytes] = {}
         self._pieces: list[bytes] = []
         self._urls: list[bytes] = []
@@ -52,6 +64,32 @@ class _Lane:
         pieces.clear()  # an idle connection keeps no body
         return body if end + 4 + len(body) == len(data) else None
 
+    def _same_head(self, data: bytes) -> bytes | None:
+        """The body, where `data` is one whole message whose head is the known one but for its length, which `_known` then has."""
+        before = self._before
+        if before is None or not data.startswith(before):
+            return None
+        start = len(before)
+        end = data.find(b"\r", start, start + 13)
+        if end < 0 or not data.startswith(self._after, end):
+            return None
+        length = data[start:end]
+        body = data[end + len(self._after) :]
+        if not length.isdigit() or int(length) != len(body):
+            return None
+        self._known[b"content-length"] = length
+        return body
+
+    def _remember(self, data: bytes, end: int, headers: dict[bytes, bytes]) -> None:
+        """Compare the next message's head with this one, which ends at `end`."""
+        match = _LENGTH.search(data, 0, end + 2)
+        if match is None:
+            self._before = None
+        else:
+            self._before = data[: match.start(1)]
+            self._after = data[match.end(1) : end + 4]
+            self._known = headers
+
 
 def _head_end(data: bytes) -> int:
     """Where the head ends; negative where it does not, or is one for the long way."""
@@ -64,14 +102,21 @@ def _head_end(data: bytes) -> int:
 class RequestLane(_Lane):
     """For a server's connection."""
 
-    __slots__ = ()
+    __slots__ = ("_line",)
 
     def __init__(self) -> None:
         super().__init__()
+        self._line = (b"", b"")
+        """Method and target of the known head."""
         self._parser: httptools.HttpRequestParser | None = None
 
     def read(self, data: bytes) -> tuple[bytes, bytes, dict[bytes, bytes], bytes] | None:
-        """Method, target, headers (names in lower case) and body of the one HTTP/1.1 request that `data` is; None: take the long way."""
+        """Method, target, headers (names in lower case) and body of the one HTTP/1.1 request that `data` is; None: take the long way.
+
+        The headers are good until the next `read`.
+        """
+        if (body := self._same_head(data)) is not None:
+            return *self._line, self._known, body
         end = _head_end(data)
         if end < 0:
             return None
@@ -95,7 +140,9 @@ class RequestLane(_Lane):
         if len(urls) != 1:
             return None
         self._parser = parser
-        return parser.get_method(), urls[0], headers, body
+        self._line = (parser.get_method(), urls[0])
+        self._remember(data, end, headers)
+        return *self._line, headers, body
 
 
 class ResponseLane(_Lane):
@@ -108,7 +155,12 @@ class ResponseLane(_Lane):
         self._parser: httptools.HttpResponseParser | None = None
 
     def read(self, data: bytes) -> tuple[dict[bytes, bytes], bytes] | None:
-        """Headers (names in lower case) and body of the one HTTP/1.1 answer with status 200 that `data` is; None: take the long way."""
+        """Headers (names in lower case) and body of the one HTTP/1.1 answer with status 200 that `data` is; None: take the long way.
+
+        The headers are good until the next `read`.
+        """
+        if (body := self._same_head(data)) is not None:
+            return self._known, body
         end = _head_end(data)
         if end < 0 or data[:13] != b"HTTP/1.1 200 " or data.find(b"event-stream", 0, end) >= 0:
             return None
@@ -124,4 +176,5 @@ class ResponseLane(_Lane):
         if headers.get(b"connection", b"keep-alive").lower() != b"keep-alive":
             return None
         self._parser = parser
+        self._remember(data, end, headers)
         return headers, body

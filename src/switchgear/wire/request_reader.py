@@ -48,6 +48,8 @@ class RequestReader:
         "_limits",
         "_loop",
         "_parser",
+        "_passed",
+        "_passed_context",
         "_ready",
         "_refusal",
         "_repeats",
@@ -63,6 +65,8 @@ class RequestReader:
         self._loop = loop
         self._parser = httptools.HttpRequestParser(self)
         self._lane = RequestLane()
+        self._passed: dict[bytes, bytes] | None = None  # headers of the lane that went through all checks
+        self._passed_context: object = None  # and what `check_head` made of them
         self._ready: collections.deque[Exchange] = collections.deque()
         self._refusal: RefusedRequest | None = None
         self._in_head = False
@@ -83,21 +87,11 @@ class RequestReader:
         """The request that `data` is, where it is one, whole and plain, and nothing is unfinished; else nothing has happened."""
         if self._in_head or self._exchange is not None or self._ready or self._stray > 0:
             return None
-        read = self._lane.read(data)
+        lane = self._lane
+        read = lane.read(data)
         if read is None:
             return None
         method, target, headers, body = read
-        server, limits = self.server, self._limits
-        if (
-            headers.get(b"host") not in server.known_hosts
-            or target[:1] != b"/"
-            or b"#" in target
-            or len(body) > limits.body_bytes
-            or len(data) - len(body) > limits.header_bytes
-            or len(headers) > limits.header_count
-            or method == b"CONNECT"
-        ):
-            return None
         exchange = Exchange(
             self,  # type: ignore[arg-type]  # only ServerConnection derives from this
             method,
@@ -107,9 +101,30 @@ class RequestReader:
             http_1_0=False,
             received_s=monotonic(),
         )
-        check = server.check_head
-        if check is not None and check(exchange) is not None:
-            return None  # the long way refuses it
+        limits = self._limits
+        if headers is self._passed:  # the head was looked at when it came first
+            if len(body) > limits.body_bytes:
+                return None
+            exchange.context = self._passed_context
+        else:
+            self._passed = None
+            server = self.server
+            if (
+                headers.get(b"host") not in server.known_hosts
+                or target[:1] != b"/"
+                or b"#" in target
+                or len(body) > limits.body_bytes
+                or len(data) - len(body) > limits.header_bytes
+                or len(headers) > limits.header_count
+                or method == b"CONNECT"
+            ):
+                return None
+            check = server.check_head
+            if check is not None:
+                if check(exchange) is not None:
+                    return None  # the long way refuses it
+                self._passed_context = exchange.context
+            self._passed = headers
         exchange.body = body
         return exchange
 
