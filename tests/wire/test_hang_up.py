@@ -190,3 +190,20 @@ async def test_what_is_held_behind_an_unanswered_request_is_bounded() -> None:
         exchange.reply(200, b"")
         for count in range(2, 300):  # and reading goes on when there is room again
             (await keeper.next(count)).reply(200, b"")
+
+
+async def test_after_a_last_answer_reading_goes_on_so_that_the_end_is_noticed() -> None:
+    keeper = Keeper()
+    server = Server(keeper, limits=Limits(body_bytes=300_000, linger_s=60.0))
+    async with serving(server) as address:
+        async with Caller(address) as caller:
+            await caller.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            exchange = await keeper.next()
+            (connection,) = server.connections
+            while not connection._paused:
+                caller.writer.write(b"x" * 100_000)
+                await asyncio.sleep(0)
+            exchange.reply(200, b"last")
+            assert (await caller.answer()).body == b"last"
+            assert await caller.ended() == b""
+        await until(lambda: not server.connections)
