@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from switchgear.backends.errors import InBandError, Malformed, Verdict
 from switchgear.backends.model import Answer, Fields, Step, StreamReader, Usage
 from switchgear.backends.openai import OpenAI
+from switchgear.backends.openai_stream import CompletionReader
 from switchgear.core.snapshot import ContinueTurn, Endpoint
 
 CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES = (
@@ -339,6 +340,70 @@ def test_whatever_an_event_holds_it_is_read_or_told(endpoint: Endpoint, data: by
     except (Malformed, InBandError):
         return
     assert step in Step
+
+
+PIECES = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": st.just("x"),
+        "choices": st.lists(
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "index": st.sampled_from([0, 0, 0, 1]),
+                    "delta": st.none()
+                    | st.fixed_dictionaries(
+                        {},
+                        optional={
+                            "role": st.just("assistant"),
+                            "content": st.none() | st.sampled_from(["", "a", "\u00e9 "]),
+                            "tool_calls": st.sampled_from([None, [], [CALL]]),
+                            "reasoning_content": st.just("hm"),
+                        },
+                    ),
+                    "text": st.sampled_from([None, "", "b"]),
+                    "finish_reason": st.sampled_from([None, None, "stop"]),
+                    "logprobs": st.sampled_from([None, None, {"content": []}]),
+                },
+            ),
+            max_size=2,
+        ),
+        "usage": st.sampled_from([None, None, USAGE]),
+        "error": st.sampled_from([None, None, {"message": "x"}]),
+    },
+)
+
+
+@given(PIECES)
+def test_the_short_way_takes_in_what_the_long_way_does_or_nothing(value: dict[str, Any]) -> None:
+    def opened() -> CompletionReader:
+        follow = CompletionReader(1)
+        follow.read(delta("begun"))
+        return follow
+
+    def state(follow: CompletionReader) -> tuple[Any, ...]:
+        return (list(follow.text), follow.plain, follow.usage, follow.whole, follow.finish_reason, follow.text_bytes)
+
+    short, long = opened(), opened()
+    before = state(short)
+    if short.read_token(json.dumps(value).encode()):
+        assert long.read(json.dumps(value).encode()) is Step.TOKEN
+        assert state(short) == state(long)
+    else:
+        assert state(short) == before
+
+
+@pytest.mark.parametrize("content", ["a", " b", "\u00e9", '"', "x" * 5000])
+def test_the_short_way_is_taken_by_plain_text(content: str) -> None:
+    follow = CompletionReader(1)
+    follow.read(delta("begun"))
+    assert follow.read_token(delta(content, usage=None, model="m", system_fingerprint="f"))
+    assert follow.text == ["begun", content]
+
+
+@pytest.mark.parametrize("data", [b"", b"[DONE]", b"{", b"\xff", b"[]", b'{"choices":' + b"[" * 50_000])
+def test_the_short_way_leaves_what_it_cannot_read(data: bytes) -> None:
+    assert not CompletionReader(1).read_token(data)
 
 
 # -- errors --

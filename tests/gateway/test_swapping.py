@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.gateway.plane import Plane, checked
+from tests.gateway.plane import KEY, Plane, checked
+from tests.wire.serving import Caller
 
 from switchgear.core.errors import ConfigError
 from switchgear.core.record import Outcome
@@ -140,6 +141,25 @@ async def test_a_model_that_went_is_not_found_any_more() -> None:
         assert await plane.ask(model="other")
         swap(plane, make_snapshot(before.backends, before.models, ()))
         checked(await plane.send(CALL), "invalid_api_key")
+
+
+async def test_a_key_that_went_is_refused_on_a_connection_that_it_had_opened() -> None:
+    data = b'{"model":"chat","messages":[],"max_tokens":4}'
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\ncontent-length: {len(data)}\r\n\r\n"
+    async with Plane("a") as plane, Caller(plane.address) as caller:
+        for _ in range(3):
+            await caller.send(head.encode() + data)
+            assert (await caller.answer()).status == 400, "the place wants a message: the key was good"
+        before = plane.snapshot
+        await caller.send(head.encode())
+        swap(plane, make_snapshot(before.backends, before.models, ()))
+        await caller.send(data)
+        checked(await caller.answer(), "invalid_api_key")
+        await caller.send(head.encode() + data)
+        checked(await caller.answer(), "invalid_api_key")
+        swap(plane, before)
+        await caller.send(head.encode() + data)
+        assert (await caller.answer()).status == 400
 
 
 async def test_a_bound_that_was_lowered_counts_what_is_under_way() -> None:

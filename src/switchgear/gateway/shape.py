@@ -39,8 +39,8 @@ def with_tokens_moved(data: bytes, tokens: int) -> bytes:
     chunk = _decode(data)
     usage = chunk.get("usage")
     if isinstance(usage, dict):
-        usage["prompt_tokens"] = max(0, usage.get("prompt_tokens", 0) - tokens)
-        usage["completion_tokens"] = usage.get("completion_tokens", 0) + tokens
+        usage["prompt_tokens"] = max(0, (usage.get("prompt_tokens") or 0) - tokens)
+        usage["completion_tokens"] = (usage.get("completion_tokens") or 0) + tokens
     return _encode(chunk)
 
 
