@@ -3,10 +3,11 @@
 import math
 
 _TAU_S = 10.0
-_UNITS = 16_384.0
-"""Units in a second: buckets are finer above half a millisecond than below."""
-_BUCKETS = 112
-"""Four to each doubling; the last begins at about an hour."""
+_UNITS = 1_048_576.0
+"""Units in a second."""
+_BUCKETS = 264
+"""Eight to each doubling."""
+_FIRST_S = 0.0005
 _LONGEST_S = 3600.0
 _MOST_UNITS = int(_LONGEST_S * _UNITS)
 _FORGET_AT = 2000.0
@@ -15,7 +16,7 @@ _FORGET_AT = 2000.0
 class Latency:
     """Peak EWMA: a slower observation counts at once, faster ones pull it down with a time constant of 10 s.
 
-    Source: Finagle's PeakEwma load balancer. Percentiles come from four buckets to each doubling, whose counts are halved every
+    Source: Finagle's PeakEwma load balancer. Percentiles come from eight buckets to each doubling, whose counts are halved every
     2,000 observations.
     """
 
@@ -31,12 +32,12 @@ class Latency:
         if latency_s >= self._peak_s:
             self._peak_s = latency_s
         else:
-            weight = math.exp((self._last_s - now_s) / _TAU_S)
+            weight = math.exp((self._last_s - now_s) / _TAU_S) if now_s > self._last_s else 1.0
             self._peak_s = self._peak_s * weight + latency_s * (1.0 - weight)
         self._last_s = now_s
         units = int(latency_s * _UNITS) if latency_s < _LONGEST_S else _MOST_UNITS
         octave = units.bit_length()
-        index = octave * 4 + (units >> octave - 3 & 3) if octave > 3 else octave * 4
+        index = octave * 8 + (units >> octave - 4 & 7) if octave > 4 else octave * 8
         self._counts[index if index < _BUCKETS else _BUCKETS - 1] += 1.0
         self._total += 1.0
         if self._total >= _FORGET_AT:
@@ -61,8 +62,7 @@ class Latency:
 
 
 def _upper_s(index: int) -> float:
-    """Where a bucket ends, seconds."""
-    octave, quarter = divmod(index, 4)
-    if octave <= 3:
-        return float(1 << octave) / _UNITS
-    return (5 + quarter) * float(1 << octave - 3) / _UNITS
+    """Where a bucket ends, seconds; below half a millisecond nobody wants to know."""
+    octave, eighth = divmod(index, 8)
+    units = 1 << octave if octave <= 4 else (9 + eighth) << octave - 4
+    return max(_FIRST_S, units / _UNITS)

@@ -21,8 +21,8 @@ _LONGEST_LENGTH = 8
 class _Lane:
     """A parser whose callbacks are C methods. `_marks` loses its one element when a message is complete; a second is an error.
 
-    The next message on a connection mostly has the head of the one before but for its Content-Length: such a head is recognized by comparing
-    bytes, and not parsed again.
+    The next message on a connection mostly has the head of the one before but for its Content-Length: such a head is
+    recognized by comparing bytes, and not parsed again.
     """
 
     __slots__ = ("_after", "_before", "_headers", "_known", "_marks", "_parser", "_pieces", "_protocol", "_urls")
