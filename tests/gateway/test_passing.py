@@ -8,7 +8,7 @@ from tests.gateway.plane import MODEL, Plane
 from tests.gateway.recording import DONE, STREAM, WHOLE, chunk, recording, replies, streams
 
 from switchgear.core.record import Outcome
-from switchgear.wire.exchange import EVENT_STREAM, JSON
+from switchgear.wire.exchange import EVENT_STREAM, JSON, Exchange
 
 VALUES = [
     b'"messages":[ {"role":"user","content":"\\u00e9 \xc3\xa9 \\"image_url\\""} ]',
@@ -209,3 +209,21 @@ async def test_an_error_about_the_call_is_told_in_the_backends_words_and_the_one
         "param": None,
     }
     assert (record.outcome, record.status, record.attempts[0].error) == (Outcome.FAILED, 400, "bad")
+
+
+@pytest.mark.parametrize("how", ["whole", "held"])
+async def test_an_answer_without_end_is_cut_off_and_asked_for_elsewhere(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("attempt", "relay"):
+        monkeypatch.setattr(f"switchgear.gateway.{module}.ANSWER_BYTES", 100_000)
+    events = [chunk({"content": "x" * 5000})] * 40
+
+    def endless(exchange: Exchange) -> None:
+        (streams(*events) if how == "held" else replies({**WHOLE, "padding": "x" * 200_000}))(exchange)
+
+    async with recording(endless) as place, Plane("a", "b", urls={"a": place.base_url}) as plane:
+        asked = {"model": "chat", "messages": [{"role": "user", "content": "hi"}], "stream": how == "held"}
+        answer = await plane.send(asked, x_switchgear_delivery="whole")
+        assert answer.headers["x-switchgear-backend"] == "b"
+        assert (await plane.record()).attempts[0].error == "answer_too_large"

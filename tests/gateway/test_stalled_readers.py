@@ -14,19 +14,18 @@ from switchgear.core.record import Outcome
 from switchgear.core.snapshot import Timeouts
 from switchgear.wire.exchange import Exchange
 
-PIECE = "x" * 60_000
-PIECES = 800
-TOTAL_BYTES = PIECES * len(PIECE)
-"""48 MB: more than all socket buffers on the way hold."""
+TOTAL_BYTES = 40_000_000
+"""More than all socket buffers on the way hold."""
 PATIENT = Timeouts(first_token_s=5.0, idle_s=5.0, total_s=30.0)
-EVENT = chunk({"content": PIECE})
 
 
 class Fountain:
     """Writes the pieces of one long answer as fast as they are taken. A `switchgear.wire.model.Flow`."""
 
-    def __init__(self, exchange: Exchange, cut_after: int | None) -> None:
+    def __init__(self, exchange: Exchange, size: int, cut_after: int | None) -> None:
         self.written = 0
+        self.pieces = TOTAL_BYTES // size
+        self._event = chunk({"content": "x" * size})
         self._exchange = exchange
         self._cut_after = cut_after
         self._paused = False
@@ -46,9 +45,9 @@ class Fountain:
             return
         if self.written == self._cut_after:
             self._exchange.abort()
-        elif self.written < PIECES:
+        elif self.written < self.pieces:
             self.written += 1
-            self._exchange.write(EVENT)
+            self._exchange.write(self._event)
             asyncio.get_running_loop().call_soon(self._pour)
         else:
             self._exchange.finish(chunk({}, "stop") + DONE)
@@ -57,12 +56,13 @@ class Fountain:
 class Springs:
     """A recording place whose answers are fountains; the first `cut` of them break after two pieces."""
 
-    def __init__(self, cut: int = 0) -> None:
+    def __init__(self, size: int = 40_000, cut: int = 0) -> None:
         self.answers: list[Fountain] = []
+        self._size = size
         self._cut = cut
 
     def __call__(self, exchange: Exchange) -> None:
-        self.answers.append(Fountain(exchange, 2 if len(self.answers) < self._cut else None))
+        self.answers.append(Fountain(exchange, self._size, 2 if len(self.answers) < self._cut else None))
 
 
 @pytest.fixture
@@ -117,16 +117,21 @@ async def check_stall(plane: Plane, springs: Any, number: int) -> None:
             while len(springs.answers) < number:
                 await asyncio.sleep(0.01)
         written = await settled(springs.answers[-1])
-        assert written < PIECES * 0.8, "the place is stalled"
+        assert written < springs.answers[-1].pieces * 0.8, "the place is stalled"
         assert held_bytes(plane) < 4 * 1024 * 1024
         assert await read_all(caller) >= TOTAL_BYTES
     record = await plane.record()
     assert record.outcome is Outcome.OK
 
 
-async def test_a_caller_that_does_not_read_stalls_its_place(place: Recording) -> None:
-    async with Plane("a", urls={"a": place.base_url}, backends={"a": {"timeouts": PATIENT}}) as plane:
-        await check_stall(plane, place.answer, 1)
+@pytest.mark.parametrize("size", [40_000, 10_000], ids=["events in pieces", "whole events"])
+async def test_a_caller_that_does_not_read_stalls_its_place(size: int) -> None:
+    springs = Springs(size)
+    async with (
+        recording(springs) as place,
+        Plane("a", urls={"a": place.base_url}, backends={"a": {"timeouts": PATIENT}}) as plane,
+    ):
+        await check_stall(plane, springs, 1)
 
 
 async def test_a_stream_that_was_carried_on_stalls_too() -> None:

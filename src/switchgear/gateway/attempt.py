@@ -20,7 +20,7 @@ from switchgear.wire.errors import AnswerTooLarge, ResetError
 
 _STALE = 8
 """So many stale pooled connections are replaced unseen before a reset counts as the backend's."""
-_ANSWER_BYTES = 256 * 1024 * 1024
+ANSWER_BYTES = 256 * 1024 * 1024
 """A whole answer larger than this is refused (2,048 embeddings of 3,072 numbers are about 70 MiB)."""
 
 Ended = Callable[["Try", Failure | None], None]
@@ -152,8 +152,8 @@ class Try:
 
     def on_data(self, data: bytes) -> None:
         self._size += len(data)
-        if self._size > _ANSWER_BYTES:
-            self._failed(AnswerTooLarge(f"the answer is larger than {_ANSWER_BYTES} bytes"))
+        if self._size > ANSWER_BYTES:
+            self._failed(AnswerTooLarge(f"the answer is larger than {ANSWER_BYTES} bytes"))
         else:
             self._kept.append(data)
 

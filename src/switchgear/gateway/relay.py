@@ -7,11 +7,11 @@ from switchgear.backends.errors import BackendError, Malformed
 from switchgear.backends.model import Fields, Step, StreamReader
 from switchgear.core.record import AttemptKind
 from switchgear.core.snapshot import Endpoint
-from switchgear.gateway.attempt import Ended, Try
+from switchgear.gateway.attempt import ANSWER_BYTES, Ended, Try
 from switchgear.gateway.call import Call
 from switchgear.gateway.shape import DONE
 from switchgear.gateway.table import Target
-from switchgear.wire.errors import Truncated
+from switchgear.wire.errors import AnswerTooLarge, Truncated
 from switchgear.wire.sse import EventTooLarge, Splitter, data_of
 
 _MISSES = 3
@@ -81,7 +81,7 @@ class StreamTry(Try):
             tokens = self._take(self._splitter.feed(data), out)
         except (BackendError, EventTooLarge) as error:
             self._pass(out, tokens=bool(out) and self._passing)
-            if not self._complete():
+            if not self._over and not self._complete():
                 self._failed(error if isinstance(error, BackendError) else Malformed(str(error)))
             return
         if self.tail:
@@ -240,5 +240,8 @@ class HeldTry(StreamTry):
 
     def _pass(self, out: list[bytes], *, tokens: bool) -> None:
         self._preamble += out
+        self._size += sum(map(len, out))
         if tokens:
             self._first()
+        if self._size > ANSWER_BYTES:
+            self._failed(AnswerTooLarge(f"the answer is larger than {ANSWER_BYTES} bytes"))
