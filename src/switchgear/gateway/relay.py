@@ -81,7 +81,7 @@ class StreamTry(Try):
             tokens = self._take(self._splitter.feed(data), out)
         except (BackendError, EventTooLarge) as error:
             self._pass(out, tokens=bool(out) and self._passing)
-            if not self._over and not self._complete():
+            if not self._complete():
                 self._failed(error if isinstance(error, BackendError) else Malformed(str(error)))
             return
         if self.tail:
@@ -199,7 +199,7 @@ class StreamTry(Try):
 
     def _complete(self) -> bool:
         """An answer that is finished but lacks its end marker gets one."""
-        if not self.reader.whole:
+        if self._over or not self.reader.whole:
             return False
         self.tail = b"" if self._typed else DONE
         self._finish([])
