@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import random
+from collections.abc import Callable
 
 import pytest
 from tests.wire.scripted_origin import GET, OK, Heard, Line, ScriptedOrigin, always_ok, ask, pool_to
 from tests.wire.serving import PATIENCE_S, until
+from tests.wire.still_loop import KeptTransport
 
 from switchgear.wire.client import Pool
 from switchgear.wire.errors import Cancelled, ConnectError, ConnectTimeout, PoolExhausted, ResetError, Truncated
@@ -103,6 +105,21 @@ async def test_an_origin_that_closes_every_connection_at_once_ends_in_an_error_a
             with pytest.raises((ResetError, ConnectError)):
                 await fetch(pool, "GET", "/", total_s=PATIENCE_S)
         await until(lambda: pool.open == 0)
+
+
+async def test_a_connection_lost_before_it_is_handed_over_costs_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def made_and_lost(origin: Origin, factory: Callable[[], asyncio.Protocol]) -> None:
+        connection = factory()
+        connection.connection_made(KeptTransport())
+        connection.connection_lost(None)
+
+    async with pool_to(always_ok, size=1) as (pool, _):
+        with monkeypatch.context() as patch:
+            patch.setattr("switchgear.wire.client.connect", made_and_lost)
+            with pytest.raises(ConnectError, match="as soon as it was open"):
+                await pool.acquire(5.0)
+        assert pool.open == 0
+        assert (await fetch(pool, "GET", "/")).status == 200
 
 
 async def test_no_more_connections_than_may_be_and_everyone_gets_one() -> None:
