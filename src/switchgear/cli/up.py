@@ -1,6 +1,7 @@
 """`switchgear up`: everything on this machine, with one command."""
 
 import logging
+import os
 import shlex
 from pathlib import Path
 
@@ -10,7 +11,15 @@ from rich.console import Console
 from rich.table import Table
 
 from switchgear.cli.children import Children
-from switchgear.cli.embedded import Place, configuration, engine_is_missing, places, start_places, stored_key
+from switchgear.cli.embedded import (
+    Place,
+    configuration,
+    engine_is_missing,
+    places,
+    reach_places_directly,
+    start_places,
+    stored_key,
+)
 from switchgear.cli.gateway import run_file, set_up_logging
 from switchgear.cli.serve import serving
 from switchgear.core.errors import SwitchgearError
@@ -34,6 +43,7 @@ def up(path: Path | None, listen: str, admin: str, state_dir: str, speed: float)
         return
     set_up_logging()
     logging.getLogger().setLevel(logging.WARNING)
+    reach_places_directly(os.environ)
     try:
         uvloop.run(_up(listen, admin, state_dir, speed))
     except SwitchgearError as error:

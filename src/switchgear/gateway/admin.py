@@ -71,6 +71,8 @@ class Admin:
         """Why this gateway is not ready, and what should worry somebody although it is."""
         not_ready: list[str] = []
         alarms: list[str] = []
+        if supervisor.stopping:
+            not_ready.append("the gateway is shutting down")
         if not live["workers"]:
             not_ready.append("no worker is serving")
         elif not any(worker["ready"] for worker in live["workers"]):

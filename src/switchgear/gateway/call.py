@@ -235,10 +235,10 @@ class Call:
         """End with an error before any target was asked."""
         self._end_with_error(Outcome.REFUSED, error.status, error.code, error.body(), error.retry_after_s)
 
-    def fail(self, error: CallError, status: int = 0, body: bytes = b"") -> None:
-        """End with an error after targets were asked; `status` and `body` are the backend's own where they say more."""
+    def fail(self, error: CallError, status: int = 0, body: bytes = b"", code: str = "") -> None:
+        """End with an error after targets were asked; `status`, `body` and `code` are the backend's own where they say more."""
         self._end_with_error(
-            Outcome.FAILED, status or error.status, error.code, body or error.body(), error.retry_after_s
+            Outcome.FAILED, status or error.status, code or error.code, body or error.body(), error.retry_after_s
         )
 
     def defect(self, error: Exception) -> None:

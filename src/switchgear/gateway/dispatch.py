@@ -160,7 +160,7 @@ class Dispatch:
             retry_after_s=failure.retry_after_s,
         )
         if failure.next in (Next.NOWHERE, Next.LARGER) and failure.body:
-            call.fail(error, failure.status, failure.body)
+            call.fail(error, failure.status, failure.body, failure.reason)
         else:
             call.fail(error)
 

@@ -66,6 +66,11 @@ class Supervisor:
         self._sockets: list[socket.socket] = []
 
     @property
+    def stopping(self) -> bool:
+        """Whether its end has begun: calls in flight are answered, and no more are taken."""
+        return self._stopping.is_set()
+
+    @property
     def gateway_config(self) -> GatewayConfig:
         return self.config.gateway
 
