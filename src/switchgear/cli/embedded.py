@@ -5,6 +5,7 @@ import hashlib
 import importlib.util
 import os
 import socket
+from collections.abc import MutableMapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -75,6 +76,12 @@ def free_or_any(wanted: int) -> int:
         except OSError:
             return 0
     return wanted
+
+
+def reach_places_directly(environment: MutableMapping[str, str]) -> None:
+    """The places of the embedded default are on this machine: no proxy that the environment names stands before them."""
+    named = environment.get("no_proxy") or environment.get("NO_PROXY")
+    environment["no_proxy"] = "127.0.0.1" if not named else f"{named},127.0.0.1"
 
 
 def has_engine() -> bool:
