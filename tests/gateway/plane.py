@@ -1,6 +1,7 @@
 """A data plane in front of emulated places, all on the test's own event loop, with real sockets between them."""
 
 import asyncio
+import functools
 import hashlib
 import json
 import random
@@ -160,13 +161,18 @@ class Plane:
         self.address = bound_address(sock)
         await self.server.listen(sock)
         self.base_url = f"http://{self.address}/v1"
-        self.client = AsyncOpenAI(base_url=self.base_url, api_key=KEY, max_retries=self._max_retries, timeout=20.0)
         return self
+
+    @functools.cached_property
+    def client(self) -> AsyncOpenAI:
+        """The official client."""
+        return AsyncOpenAI(base_url=self.base_url, api_key=KEY, max_retries=self._max_retries, timeout=20.0)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.client.close()
+        if "client" in self.__dict__:
+            await self.client.close()
         await self.server.close()
         await self.gateway.desk.tasks.close()
         for pool in self.gateway.table.pools.values():

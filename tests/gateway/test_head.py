@@ -309,7 +309,7 @@ NAMES = [
     named=st.booleans(),
     noise=st.none() | st.tuples(st.integers(0, 10_000), st.binary(max_size=3)),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_whatever_comes_is_read_or_refused(
     endpoint: Endpoint, fields: dict[str, Any], named: bool, noise: tuple[int, bytes] | None
 ) -> None:
