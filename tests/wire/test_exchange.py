@@ -315,28 +315,35 @@ def test_a_header_line_cannot_be_ended_early() -> None:
             header(name, value)
 
 
-async def test_every_request_is_checked_also_one_like_the_last() -> None:
-    """A key that was good a moment ago may be revoked now; and a connection may outlive many snapshots."""
-    allowed = True
-    asked = 0
+async def test_what_a_head_was_found_to_be_goes_with_every_request_of_the_same_head_and_no_other() -> None:
+    asked: list[bytes] = []
 
     def check(exchange: Exchange) -> RefusedRequest | None:
-        nonlocal asked
-        asked += 1
-        return None if allowed else RefusedRequest(401, "revoked", "No longer.")
+        key = exchange.headers[b"authorization"]
+        asked.append(key)
+        exchange.context = b"who has " + key
+        return RefusedRequest(401, "no", "No.") if key == b"bad" else None
 
-    post = b"POST / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\nContent-Length: 2\r\n\r\nok"
+    def post(key: bytes, body: bytes) -> bytes:
+        return b"POST / HTTP/1.1\r\nHost: a\r\nAuthorization: %b\r\nContent-Length: %d\r\n\r\n%b" % (
+            key,
+            len(body),
+            body,
+        )
+
     keeper = Keeper()
     async with serving(Server(keeper, check_head=check)) as address, Caller(address) as caller:
-        for count in (1, 2, 3):
-            await caller.send(post)
-            (await keeper.next(count)).reply(200, b"")
+        for count, key in enumerate((b"1", b"1", b"1", b"2", b"1", b"1"), 1):
+            await caller.send(post(key, b"x" * count), 40 if count == 6 else 0)
+            exchange = await keeper.next(count)
+            assert (exchange.context, len(exchange.body)) == (b"who has " + key, count)
+            exchange.reply(200, b"")
             assert (await caller.answer()).status == 200
-            assert asked >= count
-        allowed = False
-        await caller.send(post)
+        assert set(asked) == {b"1", b"2"}
+        assert asked[-1] == b"1", "a request that comes in pieces is shown again"
+        await caller.send(post(b"bad", b"x"))
         assert (await caller.answer()).status == 401
-        assert len(keeper.kept) == 3
+        assert len(keeper.kept) == 6
 
 
 async def test_what_one_request_said_does_not_change_with_the_next() -> None:

@@ -25,7 +25,18 @@ class _Lane:
     recognized by comparing bytes, and not parsed again.
     """
 
-    __slots__ = ("_after", "_before", "_headers", "_known", "_marks", "_parser", "_pieces", "_protocol", "_urls")
+    __slots__ = (
+        "_after",
+        "_before",
+        "_headers",
+        "_known",
+        "_marks",
+        "_parser",
+        "_pieces",
+        "_protocol",
+        "_urls",
+        "again",
+    )
 
     def __init__(self) -> None:
         self._before: bytes | None = None
@@ -34,6 +45,8 @@ class _Lane:
         """That head from the end of the value on, the empty line included."""
         self._known: dict[bytes, bytes] = {}
         """What was read from it."""
+        self.again = False
+        """Whether the last `read` found the head of the one before, but for its length."""
         self._headers: dict[bytes, bytes] = {}
         self._pieces: list[bytes] = []
         self._urls: list[bytes] = []
@@ -64,8 +77,9 @@ class _Lane:
         pieces.clear()  # an idle connection keeps no body
         return body if end + 4 + len(body) == len(data) else None
 
-    def _same_head(self, data: bytes) -> bytes | None:
-        """The body, where `data` is one whole message whose head is the known one but for its length, which `_known` then has."""
+    def _same_head(self, data: bytes) -> tuple[dict[bytes, bytes], bytes] | None:
+        """Headers and body, where `data` is one whole message whose head is the known one but for its length."""
+        self.again = False
         before = self._before
         if before is None or not data.startswith(before):
             return None
@@ -77,8 +91,10 @@ class _Lane:
         body = data[end + len(self._after) :]
         if not length.isdigit() or int(length) != len(body):
             return None
-        self._known[b"content-length"] = length
-        return body
+        headers = self._known.copy()  # the last message's are its own
+        headers[b"content-length"] = length
+        self.again = True
+        return headers, body
 
     def _remember(self, data: bytes, end: int, headers: dict[bytes, bytes]) -> None:
         """Compare the next message's head with this one, which ends at `end`."""
@@ -88,7 +104,7 @@ class _Lane:
         else:
             self._before = data[: match.start(1)]
             self._after = data[match.end(1) : end + 4]
-            self._known = headers
+            self._known = headers.copy()
 
 
 def _head_end(data: bytes) -> int:
@@ -111,12 +127,9 @@ class RequestLane(_Lane):
         self._parser: httptools.HttpRequestParser | None = None
 
     def read(self, data: bytes) -> tuple[bytes, bytes, dict[bytes, bytes], bytes] | None:
-        """Method, target, headers (names in lower case) and body of the one HTTP/1.1 request that `data` is; None: take the long way.
-
-        The headers are good until the next `read`.
-        """
-        if (body := self._same_head(data)) is not None:
-            return *self._line, self._known, body
+        """Method, target, headers (names in lower case) and body of the one HTTP/1.1 request that `data` is; None: take the long way."""
+        if (same := self._same_head(data)) is not None:
+            return *self._line, *same
         end = _head_end(data)
         if end < 0:
             return None
@@ -155,12 +168,9 @@ class ResponseLane(_Lane):
         self._parser: httptools.HttpResponseParser | None = None
 
     def read(self, data: bytes) -> tuple[dict[bytes, bytes], bytes] | None:
-        """Headers (names in lower case) and body of the one HTTP/1.1 answer with status 200 that `data` is; None: take the long way.
-
-        The headers are good until the next `read`.
-        """
-        if (body := self._same_head(data)) is not None:
-            return self._known, body
+        """Headers (names in lower case) and body of the one HTTP/1.1 answer with status 200 that `data` is; None: take the long way."""
+        if (same := self._same_head(data)) is not None:
+            return same
         end = _head_end(data)
         if end < 0 or data[:13] != b"HTTP/1.1 200 " or data.find(b"event-stream", 0, end) >= 0:
             return None

@@ -65,7 +65,7 @@ class RequestReader:
         self._loop = loop
         self._parser = httptools.HttpRequestParser(self)
         self._lane = RequestLane()
-        self._passed: dict[bytes, bytes] | None = None  # headers of the lane that went through all checks
+        self._passed = False  # whether the head that the lane knows went through all checks
         self._passed_context: object = None  # and what `check_head` made of them
         self._ready: collections.deque[Exchange] = collections.deque()
         self._refusal: RefusedRequest | None = None
@@ -102,12 +102,12 @@ class RequestReader:
             received_s=monotonic(),
         )
         limits = self._limits
-        if headers is self._passed:  # the head was looked at when it came first
+        if lane.again and self._passed:
             if len(body) > limits.body_bytes:
                 return None
             exchange.context = self._passed_context
         else:
-            self._passed = None
+            self._passed = False
             server = self.server
             if (
                 headers.get(b"host") not in server.known_hosts
@@ -124,7 +124,7 @@ class RequestReader:
                 if check(exchange) is not None:
                     return None  # the long way refuses it
                 self._passed_context = exchange.context
-            self._passed = headers
+            self._passed = True
         exchange.body = body
         return exchange
 
@@ -143,9 +143,7 @@ class RequestReader:
             self._stray = 0
             return True
         self._stray += len(data)
-        if (
-            self._stray > 2 * self._limits.header_bytes
-        ):  # twice: spaces and line ends, which are not counted, have their share
+        if self._stray > 2 * self._limits.header_bytes:  # twice, for spaces and line ends, which are not counted
             self._refusal = rules.head_too_large(self._limits)
         return False
 

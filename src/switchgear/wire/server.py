@@ -33,7 +33,8 @@ class Server:
     `handler` is called on the event loop and must not block; it may answer at once or keep the exchange and answer
     later. An exception that it lets out is logged as a defect and answered with 500. `check_head` sees an exchange
     whose body is not read yet and may refuse it (a caller without a key need not send 32 MiB first); the connection
-    closes after the refusal.
+    closes after the refusal. What it leaves in `context` is kept for requests with the same head, but for its length,
+    that follow on the connection: they are not shown to it. So a handler that must know what holds now looks again.
     """
 
     def __init__(
