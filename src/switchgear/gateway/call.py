@@ -16,7 +16,9 @@ from switchgear.gateway.table import Route, Table, Target
 from switchgear.wire.exchange import EVENT_STREAM, JSON, Exchange, header
 
 log = logging.getLogger(__name__)
-_PASSED_ON = (b"x-request-id", b"openai-processing-ms", b"openai-version", b"openai-organization", b"openai-model")
+_PASSED_ON = frozenset(
+    (b"x-request-id", b"openai-processing-ms", b"openai-version", b"openai-organization", b"openai-model")
+)
 """Headers of a backend's answer that the caller gets too."""
 _JOURNAL_RETRY_S = 5.0
 """When to come back while records cannot be written."""
@@ -152,8 +154,8 @@ class Call:
             self.id.encode(),
             len(self.attempts),
         )
-        for name in _PASSED_ON:
-            if name in headers:
+        if not _PASSED_ON.isdisjoint(headers):
+            for name in sorted(_PASSED_ON & headers.keys()):
                 head += b"%b: %b\r\n" % (name, headers[name])
         return head
 
