@@ -221,4 +221,4 @@ class Connection(RuleBasedStateMachine):
 
 
 def test_a_connection_keeps_its_promises_in_every_order_of_events() -> None:
-    run_state_machine_as_test(Connection, settings=settings(max_examples=300, stateful_step_count=40, deadline=None))
+    run_state_machine_as_test(Connection, settings=settings(max_examples=150, stateful_step_count=40, deadline=None))

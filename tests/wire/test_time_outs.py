@@ -49,7 +49,7 @@ async def test_each_time_out_has_its_error_and_closes_the_connection(
 
 async def test_time_outs_are_counted_anew_for_each_exchange_of_a_connection() -> None:
     async def slower_and_slower(line: Line) -> None:
-        for pause_s in (0.0, 0.15, 0.3):
+        for pause_s in (0.0, 0.4, 0.4):
             await line.request()
             await asyncio.sleep(pause_s)
             await line.send(OK)
@@ -57,7 +57,7 @@ async def test_time_outs_are_counted_anew_for_each_exchange_of_a_connection() ->
         await line.hung_up()
 
     async with pool_to(slower_and_slower) as (pool, _):
-        assert await (await ask(pool, first_s=0.1)).outcome() is None
+        assert await (await ask(pool, first_s=0.3)).outcome() is None
         assert await (await ask(pool, first_s=5.0)).outcome() is None
         assert await (await ask(pool, first_s=5.0, idle_s=0.01)).outcome() is None
         assert type(await (await ask(pool, first_s=0.1)).outcome()) is FirstByteTimeout
@@ -65,8 +65,8 @@ async def test_time_outs_are_counted_anew_for_each_exchange_of_a_connection() ->
 
 
 async def test_a_steady_answer_outlasts_first_and_idle_time() -> None:
-    async with pool_to(saying(HEAD, *[b"x" * 10] * 10, pause_s=0.03)) as (pool, _):
-        heard = await ask(pool, first_s=0.2, idle_s=0.2)
+    async with pool_to(saying(HEAD, *[b"x" * 10] * 10, pause_s=0.06)) as (pool, _):
+        heard = await ask(pool, first_s=0.5, idle_s=0.5)
         assert await heard.outcome() is None
         assert len(heard.body) == 100
 
@@ -98,8 +98,8 @@ async def test_a_paused_exchange_has_only_its_deadline() -> None:
     async with pool_to(script) as (pool, _):
         connection = await pool.acquire(5.0)
         heard = Heard()
-        deadline = asyncio.get_running_loop().time() + 0.3
-        connection.send(GET, heard, first_s=0.05, idle_s=0.05, deadline=deadline)
+        deadline = asyncio.get_running_loop().time() + 0.9
+        connection.send(GET, heard, first_s=0.3, idle_s=0.3, deadline=deadline)
         await until(lambda: heard.data)
         connection.pause()
         connection.pause()
@@ -116,18 +116,18 @@ async def test_after_a_pause_the_idle_time_counts_from_its_end() -> None:
         connection = await pool.acquire(5.0)
         heard = Heard()
         loop = asyncio.get_running_loop()
-        connection.send(GET, heard, first_s=5, idle_s=0.1, deadline=loop.time() + 5)
+        connection.send(GET, heard, first_s=5, idle_s=0.3, deadline=loop.time() + 5)
         await until(lambda: heard.data)
         connection.pause()
         paused_s = loop.time()
         rested = asyncio.Event()
-        loop.call_later(0.3, rested.set)
+        loop.call_later(0.4, rested.set)
         await rested.wait()
         assert not heard.end.done()
         connection.resume()
         connection.resume()
         assert type(await heard.outcome()) is IdleTimeout
-        assert loop.time() >= paused_s + 0.39
+        assert loop.time() >= paused_s + 0.69
 
 
 async def test_a_pause_before_the_answer_begins_does_not_use_up_its_time() -> None:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from switchgear.wire.model import Limits
 
-LIMITS = Limits(head_s=0.6, body_idle_s=0.6, keep_alive_s=20.0, linger_s=2.0, body_bytes=1_000_000)
+LIMITS = Limits(body_bytes=1_000_000)
 """What the corpus is written for."""
 
 

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from msgspec import structs
 from tests.wire.hostile.corpus import CASES, LIMITS, Call, Case
 from tests.wire.serving import Caller, serving
 
@@ -15,12 +16,18 @@ _BYTEWISE = 2000
 _AT_ONCE = 16
 
 
+PATIENT = structs.replace(LIMITS, head_s=60.0, body_idle_s=60.0, linger_s=60.0)
+"""A busy machine may take its time over a thousand single bytes."""
+HASTY = structs.replace(LIMITS, head_s=0.8, body_idle_s=0.8, linger_s=60.0)
+"""Where the refusal is for want of more."""
+
+
 class Court:
     """A server for one case, and what its handler was shown."""
 
-    def __init__(self) -> None:
+    def __init__(self, case: Case) -> None:
         self.calls: list[Call] = []
-        self.server = Server(self.handle, limits=LIMITS)
+        self.server = Server(self.handle, limits=HASTY if case.unfinished else PATIENT)
 
     def handle(self, exchange: Exchange) -> None:
         self.calls.append(Call(exchange.method, exchange.target, exchange.body))
@@ -28,7 +35,7 @@ class Court:
 
 
 async def ends_as_expected(case: Case, piece: int) -> None:
-    court = Court()
+    court = Court(case)
     async with serving(court.server) as address:
         async with Caller(address) as caller:
             await caller.send(case.data, piece)
