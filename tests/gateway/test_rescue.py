@@ -243,6 +243,25 @@ async def test_a_place_that_cannot_take_it_is_not_asked_to_rescue(why: str) -> N
         assert second.requests == []
 
 
+async def test_a_place_that_broke_while_it_was_asked_is_not_asked_to_continue() -> None:
+    settings = {"second": {"breaker": Breaker(consecutive=1)}}
+    async with Two(breaks_off(*BROKEN_OFF), speaks("Help!"), backends=settings, model={"retry": Retry(attempts=1)}) as (
+        plane,
+        _,
+        second,
+    ):
+        target = next(one for one in plane.gateway.table.targets() if one.backend_name == "second")
+
+        def diverge_and_break(exchange: Exchange) -> None:
+            target.state.breaker.completed(0.0, good=False, duration_s=0.1, probe=False)
+            target.state.breaker.completed(1e9, good=False, duration_s=0.1, probe=True)  # it stays open
+            speaks("Help!")(exchange)
+
+        second.answer = diverge_and_break
+        await broken(plane)
+        assert len(second.requests) == 1
+
+
 async def test_rescues_are_paid_from_the_retry_budget() -> None:
     model = {"retry": Retry(budget_floor=0)}
     async with Two(breaks_off(*BROKEN_OFF), speaks("Hello world!"), model=model) as (plane, _, second):

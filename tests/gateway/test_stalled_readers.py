@@ -145,6 +145,19 @@ async def test_a_stream_that_was_carried_on_stalls_too() -> None:
     assert [attempt.kind for attempt in record.attempts] == ["first", "rescue"]
 
 
+async def test_a_stream_that_breaks_while_its_caller_does_not_read_is_carried_on_no_faster_than_it_reads() -> None:
+    timeouts = {"a": {"timeouts": Timeouts(first_token_s=5.0, total_s=0.4)}, "b": {"timeouts": PATIENT}}
+    first, second = Springs(), Springs()
+    async with (
+        recording(first) as one,
+        recording(second) as two,
+        Plane("a", "b", urls={"a": one.base_url, "b": two.base_url}, backends=timeouts) as plane,
+    ):
+        await check_stall(plane, second, 1)
+        assert first.answers[0].written < first.answers[0].pieces * 0.8
+        assert [attempt.kind for attempt in (await plane.record()).attempts] == ["first", "rescue"]
+
+
 async def test_a_stalled_stream_does_not_idle_out(place: Recording) -> None:
     short = Timeouts(first_token_s=5.0, idle_s=0.2, total_s=30.0)
     async with Plane("a", urls={"a": place.base_url}, backends={"a": {"timeouts": short}}) as plane:
