@@ -47,11 +47,13 @@ targets = [{{ backend = "place", model = "{MODEL}" }}]
 class Gateway:
     """`switchgear gateway` in a folder of its own."""
 
-    def __init__(self, folder: Path, text: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, text: str, environment: dict[str, str] | None = None, command: str = "gateway"
+    ) -> None:
         self.folder = folder
         self.file = folder / "gateway.toml"
         self.file.write_text(text)
-        self.program = Program(folder, "gateway", "--config", "gateway.toml", environment=environment)
+        self.program = Program(folder, command, "--config", "gateway.toml", environment=environment)
 
     async def serving(self) -> "Gateway":
         """Wait until it takes calls."""

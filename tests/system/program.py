@@ -41,6 +41,7 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
+                start_new_session=True,
                 env={**os.environ, "COLUMNS": "120", **(environment or {})},
             )
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import os
 import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.system.conftest import StartGateway
@@ -130,6 +132,31 @@ async def test_a_broken_file_changes_nothing_and_raises_an_alarm(start: StartGat
     assert all(answer.whole for answer in load.answers)
 
 
+async def test_a_worker_that_starts_during_a_reload_serves_the_new_snapshot(
+    start: StartGateway, place: Emulator
+) -> None:
+    gateway = await start()
+    for turn in range(3):
+        before = await gateway.live()
+        more = f'[models.turn{turn}]\ntargets = [{{ backend = "place", model = "{MODEL}" }}]'
+        gateway.file.write_text(configuration(place.base_url, more=more))
+        os.kill(before["workers"][turn % 2]["pid"], signal.SIGKILL)
+        gateway.program.signal(signal.SIGHUP)
+        gateway.program.signal(signal.SIGHUP)
+        live = before
+        async with asyncio.timeout(20.0):
+            while live["restarts"] == before["restarts"] or len(live["workers"]) < 2 or stale(live, before["snapshot"]):
+                await asyncio.sleep(0.02)
+                live = await gateway.live()
+        assert (await gateway.ready())[1]["alarms"] == []
+        assert all(answer.whole for answer in await on_both_workers(gateway, 8))
+
+
+def stale(live: dict[str, Any], before: str) -> bool:
+    """Whether the gateway, or one of its workers, still serves what it served before."""
+    return before in (live["snapshot"], *(worker["snapshot"] for worker in live["workers"]))
+
+
 @pytest.mark.parametrize("speed", [1.0])
 async def test_sigterm_lets_calls_in_flight_end_and_takes_no_more(start: StartGateway) -> None:
     gateway = await start()
@@ -196,6 +223,18 @@ async def fails(gateway: Gateway) -> str:
         said = gateway.program.errors + gateway.program.output
         assert "Traceback" not in said
         return said
+    finally:
+        await gateway.close()
+
+
+async def test_up_serves_a_file_as_well(tmp_path: Path, place: Emulator) -> None:
+    gateway = Gateway(tmp_path, configuration(place.base_url), command="up")
+    try:
+        await gateway.serving()
+        assert all(answer.whole for answer in await on_both_workers(gateway, 4))
+        os.killpg(gateway.program.pid, signal.SIGINT)  # as a terminal sends Ctrl-C: to every process of the group
+        assert await gateway.program.ended() == 0
+        assert "Traceback" not in gateway.program.errors
     finally:
         await gateway.close()
 

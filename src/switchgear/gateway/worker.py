@@ -67,10 +67,8 @@ class Worker:
         """Serve until told to drain, signalled, or left alone by the supervisor."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._signalled)
-        signal.signal(
-            signal.SIGINT, signal.SIG_IGN
-        )  # Ctrl-C reaches the whole group; the supervisor decides what it means
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGHUP):  # whoever sends these means the supervisor
+            signal.signal(number, signal.SIG_IGN)
         operations = {
             "start": self._start,
             "swap": self._swap,

@@ -46,7 +46,12 @@ class WorkerHandle:
             arguments += ["--listen", str(listener.fileno())]
         try:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "switchgear.gateway.worker", *arguments, pass_fds=descriptors
+                sys.executable,
+                "-m",
+                "switchgear.gateway.worker",
+                *arguments,
+                pass_fds=descriptors,
+                start_new_session=True,  # what the terminal sends (Ctrl-C, a hang-up) is for the supervisor
             )
         except BaseException:
             ours.close()
