@@ -245,11 +245,7 @@ async def test_a_place_that_cannot_take_it_is_not_asked_to_rescue(why: str) -> N
 
 async def test_a_place_that_broke_while_it_was_asked_is_not_asked_to_continue() -> None:
     settings = {"second": {"breaker": Breaker(consecutive=1)}}
-    async with Two(breaks_off(*BROKEN_OFF), speaks("Help!"), backends=settings, model={"retry": Retry(attempts=1)}) as (
-        plane,
-        _,
-        second,
-    ):
+    async with Two(breaks_off(*BROKEN_OFF), speaks("Help!"), backends=settings) as (plane, _, second):
         target = next(one for one in plane.gateway.table.targets() if one.backend_name == "second")
 
         def diverge_and_break(exchange: Exchange) -> None:
@@ -260,6 +256,17 @@ async def test_a_place_that_broke_while_it_was_asked_is_not_asked_to_continue() 
         second.answer = diverge_and_break
         await broken(plane)
         assert len(second.requests) == 1
+
+
+@pytest.mark.parametrize("rubbish", [b"data: {\n\n", b'data: {"error":{"message":"late"}}\n\n', b"data: []\n\n"])
+async def test_rubbish_after_the_end_of_an_answer_is_not_waited_for(rubbish: bytes) -> None:
+    first = streams(chunk({"content": "Hello"}), chunk({}, "stop"), rubbish)
+    async with Two(first, speaks("Hello world!")) as (plane, _, second):
+        answer = await plane.send(CALL)
+        assert read(answer.body)[0] == "Hello"
+        assert answer.body.endswith(DONE)
+        assert (await plane.record()).outcome is Outcome.OK
+        assert second.requests == []
 
 
 async def test_rescues_are_paid_from_the_retry_budget() -> None:
