@@ -1,7 +1,7 @@
 """The upstream of the streaming benchmarks: OpenAI's server-sent events at a steady pace, each in a write of its own.
 
     python -m bench.paced_upstream --port PORT --pace 100 --chunks 250
-    python -m bench.paced_upstream --port PORT --hold       # the first event of each stream, then silence
+    python -m bench.paced_upstream --port PORT --hold       # each stream up to its first token, then silence
 
 A program of its own, so that its CPU time is nobody's but its own.
 """
@@ -92,9 +92,12 @@ class Caller(asyncio.Protocol):
         options = head.stream_options or StreamOptions()
         self.writes, self.next = _writes(self.chunks, options.include_usage), 0
         self.started = self.loop.time()
+        if self.hold:  # with the first token: a gateway may keep what comes before it to itself
+            self.transport.write(_STREAM_HEAD + self.writes[0])
+            self.transport.write(self.writes[1])
+            return
         self.transport.write(_STREAM_HEAD + self.writes[0])
-        if not self.hold:
-            self._plan_next()
+        self._plan_next()
 
     def _plan_next(self) -> None:
         self.next += 1
@@ -120,7 +123,7 @@ def main() -> None:
     options.add_argument("--port", type=int, required=True)
     options.add_argument("--pace", type=float, default=100.0, help="events per second and stream")
     options.add_argument("--chunks", type=int, default=250, help="content chunks per stream")
-    options.add_argument("--hold", action="store_true", help="stop after the first event and keep the stream open")
+    options.add_argument("--hold", action="store_true", help="stop after the first token and keep the stream open")
     uvloop.run(serve(options.parse_args()))
 
 
