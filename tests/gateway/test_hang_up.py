@@ -16,7 +16,7 @@ from switchgear.gateway.breaker import BreakerState
 CALL: dict[str, Any] = {"model": "chat", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 200}
 PATIENT = {"timeouts": Timeouts(first_token_s=9.0, idle_s=9.0, total_s=9.0)}
 BOUND_S = 1.0
-"""Ten times what is promised, since this machine is busy; what it took is kept as a property of the test."""
+"""Ten times what is promised, for machines that are busy; the place's own clock says when its caller was gone."""
 
 
 def request(body: dict[str, Any], path: str = "chat/completions") -> bytes:
@@ -45,7 +45,7 @@ async def cancelled_at(plane: Plane, name: str, number: int = 1) -> float:
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("path", ["chat/completions", "responses", "embeddings"])
-async def test_before_the_answer(path: str, streamed: bool, record_property: Any) -> None:
+async def test_before_the_answer(path: str, streamed: bool) -> None:
     body = {**CALL, "input": "x", "stream": streamed and path != "embeddings"}
     async with Plane("a", "b", backends={"a": PATIENT}) as plane:
         plane.places["a"].set_faults(["no_answer"])
@@ -54,7 +54,6 @@ async def test_before_the_answer(path: str, streamed: bool, record_property: Any
             await call_at(plane, "a")
             left_s = time.monotonic()
         took_s = await cancelled_at(plane, "a") - left_s
-        record_property("upstream_closed_after_s", took_s)
         assert took_s < BOUND_S
         record = await plane.record()
         assert (record.outcome, record.status, record.error, record.backend) == (Outcome.CANCELLED, 0, "", "")
@@ -65,7 +64,7 @@ async def test_before_the_answer(path: str, streamed: bool, record_property: Any
         assert plane.places["b"].state()["counts"] == {}, "nobody else is asked"
 
 
-async def test_after_the_first_token(record_property: Any) -> None:
+async def test_after_the_first_token() -> None:
     async with Plane("a", backends={"a": PATIENT}, speed=2.0) as plane:
         async with Caller(plane.address) as caller:
             await caller.send(request({**CALL, "stream": True}))
@@ -75,7 +74,6 @@ async def test_after_the_first_token(record_property: Any) -> None:
                 await caller.chunk()
             left_s = time.monotonic()
         took_s = await cancelled_at(plane, "a") - left_s
-        record_property("upstream_closed_after_s", took_s)
         assert took_s < BOUND_S
         record = await plane.record()
         assert (record.outcome, record.status, record.backend) == (Outcome.CANCELLED, 200, "a")

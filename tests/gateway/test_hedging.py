@@ -90,6 +90,7 @@ async def test_the_time_may_be_a_percentile_of_what_the_first_target_took() -> N
         latency = plane.gateway.table.targets()[0].state.latency
         for _ in range(400):
             latency.observe(0.02, 0.0)
+        plane.places["a"].set_faults([SLOW])
         assert await plane.ask()
         assert story(await plane.record(2)) == [("a", FIRST, LOST), ("b", HEDGE, OK)]
 
