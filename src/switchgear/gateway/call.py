@@ -6,6 +6,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from switchgear.core.record import VERSION, Attempt, AttemptOutcome, Outcome, Record, RuledOut
 from switchgear.core.snapshot import Delivery, Endpoint, Key
 from switchgear.core.tasks import TaskOwner
@@ -67,77 +69,48 @@ class Desk:
         """Calls dispatched and not over."""
 
 
-class Call:
+class Call(msgspec.Struct, eq=False):
     """Made when a request has arrived; `end` is called exactly once."""
 
-    __slots__ = (
-        "answer_bytes",
-        "answered",
-        "at_s",
-        "attempts",
-        "candidates",
-        "committed",
-        "deadline_s",
-        "delivery",
-        "desk",
-        "endpoint",
-        "endpoint_name",
-        "exchange",
-        "finish_reason",
-        "forwarded",
-        "head",
-        "id",
-        "key",
-        "over",
-        "request_bytes",
-        "route",
-        "ruled_out",
-        "running",
-        "started_s",
-        "table",
-        "timer",
-        "tokens_moved",
-        "ttft_s",
-        "winner",
-    )
+    desk: Desk
+    table: Table
+    exchange: Exchange
+    id: str
+    endpoint: Endpoint
+    endpoint_name: str
+    started_s: float = 0.0
+    at_s: float = 0.0
+    request_bytes: int = 0
+    key: Key | None = None
+    head: CallHead | None = None
+    route: Route | None = None
+    deadline_s: float = 0.0
+    delivery: Delivery = Delivery.STREAM
+    forwarded: bytes = b""
+    """Header lines that go to the backend with each attempt."""
+    candidates: list[Target] = []
+    ruled_out: list[RuledOut] = []
+    attempts: list[Attempt] = []
+    committed: bool = False
+    """Whether a byte of an answer has gone to the caller."""
+    winner: "Try | None" = None
+    """The attempt whose answer the caller gets, once that is settled."""
+    answered: Target | None = None
+    finish_reason: str = ""
+    ttft_s: float | None = None
+    answer_bytes: int = 0
+    tokens_moved: int = 0
+    """Tokens (about) that were completion to the caller and prompt to the backend that continued the answer."""
+    running: "list[Try]" = []
+    """Attempts under way: one, or two where hedged."""
+    timer: asyncio.TimerHandle | None = None
+    over: bool = False
+    """Whether it has its end."""
 
-    def __init__(
-        self, desk: Desk, table: Table, exchange: Exchange, call_id: str, endpoint: Endpoint, endpoint_name: str
-    ) -> None:
-        self.desk = desk
-        self.table = table
-        self.exchange = exchange
-        self.id = call_id
-        self.endpoint = endpoint
-        self.endpoint_name = endpoint_name
-        self.started_s = exchange.received_s
-        self.at_s = desk.now_s() - (monotonic() - exchange.received_s)
-        self.request_bytes = len(exchange.body)
-        self.key: Key | None = None
-        self.head: CallHead | None = None
-        self.route: Route | None = None
-        self.deadline_s = 0.0
-        self.delivery = Delivery.STREAM
-        self.forwarded = b""
-        """Header lines that go to the backend with each attempt."""
-        self.candidates: list[Target] = []
-        self.ruled_out: list[RuledOut] = []
-        self.attempts: list[Attempt] = []
-        self.committed = False
-        """Whether a byte of an answer has gone to the caller."""
-        self.winner: Try | None = None
-        """The attempt whose answer the caller gets, once that is settled."""
-        self.answered: Target | None = None
-        self.finish_reason = ""
-        self.ttft_s: float | None = None
-        self.answer_bytes = 0
-        self.tokens_moved = 0
-        """Tokens (about) that were completion to the caller and prompt to the backend that continued the answer."""
-        self.running: list[Try] = []
-        """Attempts under way: one, or two where hedged."""
-        self.timer: asyncio.TimerHandle | None = None
-        self.over = False
-        """Whether it has its end."""
+    def __post_init__(self) -> None:
+        self.started_s = started_s = self.exchange.received_s
+        self.at_s = self.desk.now_s() - (monotonic() - started_s)
+        self.request_bytes = len(self.exchange.body)
 
     @property
     def hurried(self) -> bool:
