@@ -22,7 +22,7 @@ def breaker_of(plane: Plane, name: str) -> str:
 
 
 async def test_a_breaker_opens_spares_the_place_and_closes_by_one_probe() -> None:
-    breaker = {"a": {"breaker": Breaker(consecutive=3, open_s=0.3)}}
+    breaker = {"a": {"breaker": Breaker(consecutive=3, open_s=0.7)}}
     async with Plane("a", "b", backends=breaker) as plane:
         plane.places["a"].set_faults(["connect_reset"])
         for _ in range(3):
@@ -32,12 +32,12 @@ async def test_a_breaker_opens_spares_the_place_and_closes_by_one_probe() -> Non
             assert await plane.ask()
         assert plane.places["a"].state()["counts"]["seen"] == 3, "it is left alone"
         assert (await plane.record(6)).ruled_out[0].reason == "breaker_open"
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.7)
         assert breaker_of(plane, "a") == "half_open"
         assert await plane.ask(), "the probe fails, and b answers"
         assert breaker_of(plane, "a") == "open"
         plane.places["a"].set_faults([])
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.7)
         assert await plane.ask()
         assert breaker_of(plane, "a") == "closed"
         assert (await plane.record(8)).backend == "a"
@@ -48,7 +48,7 @@ async def test_half_open_lets_exactly_one_of_many_calls_through() -> None:
     async with Plane("a", backends=breaker, model={"retry": Retry(attempts=1)}) as plane:
         plane.places["a"].set_faults(["status;code=500"])
         checked(await plane.send(CALL), "upstream_error")
-        plane.places["a"].set_faults(["slow_first_token;delay_s=0.2"])
+        plane.places["a"].set_faults(["slow_first_token;delay_s=0.5"])
         await asyncio.sleep(0.2)
         answers = await asyncio.gather(*(plane.send(CALL) for _ in range(20)))
         assert sorted(answer.status for answer in answers) == [200] + [503] * 19
@@ -65,7 +65,7 @@ async def test_one_read_that_brings_many_calls_brings_one_probe() -> None:
     async with Plane("a", "b", backends=breaker) as plane:
         plane.places["a"].set_faults(["status;code=500"])
         assert await plane.ask()
-        plane.places["a"].set_faults(["slow_first_token;delay_s=0.1"])
+        plane.places["a"].set_faults(["slow_first_token;delay_s=0.5"])
         await asyncio.sleep(0.1)
         async with asyncio.TaskGroup() as group:
             for _ in range(10):
@@ -77,7 +77,7 @@ async def test_one_read_that_brings_many_calls_brings_one_probe() -> None:
 async def test_a_retry_does_not_go_to_a_place_that_broke_while_it_waited() -> None:
     breaker = {"a": {"breaker": Breaker(consecutive=3, open_s=30.0)}}
     async with Plane("a", backends=breaker) as plane:
-        plane.places["a"].set_faults(["status;code=503;retry_after_s=0.2"])
+        plane.places["a"].set_faults(["status;code=503;retry_after_s=0.5"])
         waiting = [asyncio.ensure_future(plane.send(CALL)) for _ in range(3)]
         answers = await asyncio.gather(*waiting)
         assert breaker_of(plane, "a") == "open"
@@ -111,13 +111,13 @@ async def test_a_rate_limit_opens_no_breaker() -> None:
 
 async def test_a_place_that_asked_to_be_left_alone_is_left_alone_by_other_calls_too() -> None:
     async with Plane("a", "b") as plane:
-        plane.places["a"].set_faults([{"fault": "status;code=429;retry_after_s=0.3", "count": 1}])
+        plane.places["a"].set_faults([{"fault": "status;code=429;retry_after_s=0.8", "count": 1}])
         for _ in range(3):
             assert await plane.ask()
         assert plane.places["a"].state()["counts"]["seen"] == 1
         assert [record.backend for record in plane.records.kept] == ["b"] * 3
         assert [len(record.attempts) for record in plane.records.kept] == [2, 1, 1]
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.8)
         assert await plane.ask()
         assert plane.records.kept[-1].backend == "a"
 
@@ -150,7 +150,7 @@ async def test_a_full_place_is_passed_over_and_never_over_filled() -> None:
     full = {"a": {"max_in_flight": 3}, "b": {"max_in_flight": 4}}
     async with Plane("a", "b", backends=full) as plane:
         for place in plane.places.values():
-            place.set_faults(["slow_first_token;delay_s=0.2"])
+            place.set_faults(["slow_first_token;delay_s=0.5"])
         answers = await asyncio.gather(*(plane.send(CALL) for _ in range(10)))
         assert sorted(answer.status for answer in answers) == [200] * 7 + [503] * 3
         backends = [answer.headers.get("x-switchgear-backend", "") for answer in answers]
@@ -164,11 +164,11 @@ async def test_a_full_place_is_passed_over_and_never_over_filled() -> None:
 async def test_a_retry_waits_for_no_place_that_filled_up_meanwhile() -> None:
     backends = {"a": {"max_in_flight": 1, "timeouts": Timeouts(total_s=5.0)}}
     async with Plane("a", backends=backends) as plane:
-        plane.places["a"].set_faults([{"fault": "status;code=503;retry_after_s=0.1", "count": 1}])
+        plane.places["a"].set_faults([{"fault": "status;code=503;retry_after_s=0.5", "count": 1}])
         first = asyncio.ensure_future(plane.send(CALL))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)
         plane.gateway.table.targets()[0].state.rest_until_s = 0.0
-        plane.places["a"].set_faults(["slow_first_token;delay_s=0.3"])
+        plane.places["a"].set_faults(["slow_first_token;delay_s=0.8"])
         second = asyncio.ensure_future(plane.send(CALL))
         checked(await first, "upstream_error")
         assert (await second).status == 200

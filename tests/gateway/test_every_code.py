@@ -169,7 +169,7 @@ def test_no_code_is_left_out() -> None:
 @pytest.mark.parametrize("code", PROVOKED)
 async def test_every_code_has_its_shape_and_the_gateway_still_serves(code: str) -> None:
     small = {"targets": (Target(backend="a", model=MODEL, context_window=1000),)}
-    breaker = {"a": {"breaker": Breaker(consecutive=1, open_s=0.2)}}
+    breaker = {"a": {"breaker": Breaker(consecutive=1, open_s=0.5)}}
     async with Plane(
         "a",
         aliases={"small": small, "embed": {}},

@@ -139,13 +139,13 @@ async def test_between_two_attempts() -> None:
 
 async def test_while_its_first_place_is_left_alone() -> None:
     async with Plane("a") as plane:
-        plane.gateway.table.targets()[0].state.rest_until_s = time.monotonic() + 0.2
+        plane.gateway.table.targets()[0].state.rest_until_s = time.monotonic() + 0.5
         async with Caller(plane.address) as caller:
             await caller.send(request(CALL))
             await asyncio.sleep(0.05)
         record = await plane.record()
         assert (record.outcome, record.attempts) == (Outcome.CANCELLED, [])
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(0.6)
         assert plane.places["a"].state()["counts"] == {}
 
 
@@ -166,13 +166,13 @@ async def test_while_its_stream_is_carried_on() -> None:
 
 
 async def test_a_probe_that_is_hung_up_on_leaves_its_place_to_another() -> None:
-    breaker = {"a": {"breaker": Breaker(consecutive=1, open_s=0.1), **PATIENT}}
+    breaker = {"a": {"breaker": Breaker(consecutive=1, open_s=0.4), **PATIENT}}
     async with Plane("a", backends=breaker) as plane:
         plane.places["a"].set_faults([{"fault": "connect_reset", "count": 1}, {"fault": "no_answer", "count": 2}])
         assert (await plane.send(CALL)).status == 502
         state = plane.gateway.table.targets()[0].state.breaker
         assert state.state(time.monotonic()) is BreakerState.OPEN
-        await asyncio.sleep(0.12)
+        await asyncio.sleep(0.42)
         async with Caller(plane.address) as caller:
             await caller.send(request(CALL))
             await call_at(plane, "a", 2)

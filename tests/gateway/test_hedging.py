@@ -166,9 +166,9 @@ async def test_an_answer_that_is_the_callers_own_fault_ends_both(streamed: bool)
 
 
 async def test_a_first_that_fails_at_once_is_followed_not_hedged() -> None:
-    async with Plane("a", "b", "c", model=hedged(after_s=0.05)) as plane:
+    async with Plane("a", "b", "c", model=hedged(after_s=0.3)) as plane:
         plane.places["a"].set_faults(["status;code=500"])
-        plane.places["b"].set_faults(["slow_first_token;delay_s=0.15"])
+        plane.places["b"].set_faults(["slow_first_token;delay_s=0.5"])
         assert await plane.ask()
         assert story(await plane.record()) == [("a", FIRST, FAILED), ("b", FALLBACK, OK)]
         assert plane.places["c"].state()["counts"] == {}

@@ -20,7 +20,7 @@ CALL: dict[str, Any] = {
     "max_tokens": 50,
 }
 FIRST, RESCUE, CONTINUE = AttemptKind.FIRST, AttemptKind.RESCUE, AttemptKind.CONTINUE
-QUICK = Timeouts(first_token_s=0.2, idle_s=0.2, total_s=2.0)
+PATIENT = Timeouts(first_token_s=5.0, idle_s=5.0, total_s=9.0)
 BROKEN_OFF = ["Hel", "lo wo", "r"]
 
 
@@ -63,7 +63,7 @@ class Two:
 
     async def __aenter__(self) -> tuple[Plane, Recording, Recording]:
         first, second = await self._first.__aenter__(), await self._second.__aenter__()
-        backends = {"first": {"timeouts": QUICK}, "second": {"timeouts": QUICK}}
+        backends = {"first": {"timeouts": PATIENT}, "second": {"timeouts": PATIENT}}
         for name, own in self._settings.pop("backends", {}).items():
             backends[name] |= own
         urls = {"first": first.base_url, "second": second.base_url}
@@ -196,7 +196,9 @@ async def test_an_answer_held_to_a_schema_is_joined_but_never_continued() -> Non
 
 
 async def test_a_place_that_is_silent_in_the_rescue_is_asked_once() -> None:
-    async with Two(breaks_off(*BROKEN_OFF), lambda exchange: None, model={"retry": Retry(attempts=5)}) as (
+    settings = {"second": {"timeouts": Timeouts(first_token_s=0.3)}}
+    model = {"retry": Retry(attempts=5)}
+    async with Two(breaks_off(*BROKEN_OFF), lambda exchange: None, backends=settings, model=model) as (
         plane,
         _,
         second,
