@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from tests.wire.scripted_origin import OK, Line, always_ok, pool_to
-from tests.wire.serving import needs_ipv6, serving, until
+from tests.wire.serving import PATIENCE_S, needs_ipv6, serving, until
 from tests.wire.test_exchange import Keeper
 
 from switchgear.wire.client import Pool
@@ -87,7 +87,7 @@ async def test_total_time_covers_all_of_it() -> None:
             await fetch(pool, "GET", "/", total_s=0.05)
         held = await pool.acquire(5.0)
         with pytest.raises(PoolExhausted):
-            await fetch(pool, "GET", "/", connect_s=60.0, total_s=0.05)
+            await asyncio.wait_for(fetch(pool, "GET", "/", connect_s=60.0, total_s=0.05), PATIENCE_S)
         held.close()
 
 

@@ -29,16 +29,16 @@ class EventTooLarge(ValueError):
 class Splitter:
     """Cuts a stream into whole events, byte for byte: the pieces joined, plus what `rest` still holds, are the stream.
 
-    Only a byte order mark at its very beginning is left out. An event is given as soon as its empty line is there: where the stream is cut
-    within the CRLF of that line, the LF comes first in the next piece, where it changes nothing.
+    Only a byte order mark at its very beginning is left out. An event is given as soon as its empty line is there: where
+    the stream is cut within the CRLF of that line, the LF comes first in the next piece, where an empty line changes
+    nothing.
     """
 
-    __slots__ = ("_after_cr", "_limit", "_size", "_started", "_tail", "parts")
+    __slots__ = ("_limit", "_size", "_started", "_tail", "parts")
 
     def __init__(self, limit: int = 16 * 1024 * 1024) -> None:
         self._limit = limit
         self._started = False
-        self._after_cr = False  # the last piece ended with a CR whose LF may be still to come
         self.parts: list[bytes] = []
         """Pieces of an event that has not ended; joined when it has, so that no byte is copied with each read."""
         self._tail = b""  # the last bytes of the parts: with what comes, an empty line may begin in them
@@ -76,18 +76,17 @@ class Splitter:
         return []
 
     def _split(self, data: bytes) -> list[bytes]:
-        if b"\r" not in data and not self._after_cr:  # what every server of the field sends
+        if b"\r" not in data:  # what every server of the field sends
             *events, rest = data.split(b"\n\n")
             if events:
                 events = [event + b"\n\n" for event in events]
         else:
             events = []
             start = 0
-            for match in _BLANK_LINE.finditer(data, int(self._after_cr and data.startswith(b"\n"))):
+            for match in _BLANK_LINE.finditer(data):
                 events.append(data[start : match.end()])
                 start = match.end()
             rest = data[start:]
-            self._after_cr = data.endswith(b"\r") if not rest else False
         if rest:
             self.parts = [rest]
             self._keep(rest, len(rest))
