@@ -36,6 +36,29 @@ async def test_batches_of_every_size(tmp_path: Path, count: int) -> None:
     assert ids_in(tmp_path / "worker-0.db") == [str(number) for number in range(count)]
 
 
+async def test_many_at_once_are_kept_in_order_with_those_that_came_singly(tmp_path: Path) -> None:
+    writer = writer_at(tmp_path)
+    writer.start()
+    writer.append("0", 1.0, b"")
+    writer.extend((str(number), 1.0, b"") for number in range(1, 600))
+    writer.extend([])
+    writer.append("600", 1.0, b"")
+    await until(lambda: writer.status().pending == 0)
+    writer.extend([("601", 1.0, b"")])
+    await until(lambda: writer.status().pending == 0)
+    await writer.close()
+    assert ids_in(tmp_path / "worker-0.db") == [str(number) for number in range(602)]
+
+
+async def test_more_at_once_than_may_wait_are_lost_and_counted(tmp_path: Path) -> None:
+    writer = writer_at(tmp_path, msgspec.structs.replace(QUICK, max_pending=100))
+    writer.extend((str(number), 1.0, b"") for number in range(150))  # nobody takes them: the thread does not run yet
+    assert writer.status().lost == 50
+    writer.start()
+    await writer.close()
+    assert ids_in(tmp_path / "worker-0.db") == [str(number) for number in range(100)]
+
+
 async def test_a_batch_comes_by_itself_after_a_pause(tmp_path: Path) -> None:
     writer = writer_at(tmp_path)
     writer.start()

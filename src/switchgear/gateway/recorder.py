@@ -38,10 +38,8 @@ class Batch(msgspec.Struct, array_like=True):
 
 
 class Kept(msgspec.Struct, array_like=True):
-    """The supervisor's word on a batch."""
+    """The supervisor's word on a batch. How the journal is doing comes in messages of its own, which cannot overtake each other."""
 
-    healthy: bool
-    """Whether the journal can be written at present."""
     error: str = ""
     """Why a strict batch is not on the disk."""
 
@@ -116,7 +114,6 @@ class ChannelRecorder:
         finally:
             del self._sent[number]
         kept = msgspec.msgpack.decode(answer, type=Kept)
-        self.journal_healthy = kept.healthy
         failed = JournalError(kept.error) if kept.error else None
         for done in waiting:
             done(failed)
@@ -128,17 +125,15 @@ class ChannelRecorder:
             done(JournalError(why))
 
 
-async def keep(content: msgspec.Raw, writer: Writer[bytes]) -> Kept:
+async def keep(content: msgspec.Raw, writer: Writer[msgspec.Raw]) -> Kept:
     """The supervisor's side: append a batch to the worker's journal; a strict one waits for its commit."""
     batch = msgspec.msgpack.decode(content, type=Batch)
-    *others, last = batch.rows
-    for call_id, at_s, record in others:
-        writer.append(call_id, at_s, bytes(record))
-    call_id, at_s, record = last
     if not batch.strict:
-        writer.append(call_id, at_s, bytes(record))
-        return Kept(writer.healthy)
+        writer.extend(batch.rows)
+        return Kept()
+    *others, (call_id, at_s, record) = batch.rows
+    writer.extend(others)
     committed: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
-    writer.append_strict(call_id, at_s, bytes(record), committed.set_result)
+    writer.append_strict(call_id, at_s, record, committed.set_result)
     error = await committed
-    return Kept(writer.healthy, str(error) if error is not None else "")
+    return Kept(str(error) if error is not None else "")

@@ -125,11 +125,11 @@ class Supervisor:
                 own[number].append(listener)
         self.workers = [WorkerHandle(number, listeners, self._journal(number)) for number, listeners in enumerate(own)]
 
-    def _journal(self, number: int) -> Writer[bytes]:
+    def _journal(self, number: int) -> Writer[msgspec.Raw]:
         config = self.gateway_config
-        writer: Writer[bytes] = Writer(
+        writer: Writer[msgspec.Raw] = Writer(
             Path(config.state_dir) / "journal" / f"worker-{number}.db",
-            lambda record: record,  # encoded by the worker
+            bytes,  # encoded by the worker
             Settings(keep_days=config.journal_keep_days, interval_s=_GATHER_S),
         )
         writer.start()
@@ -159,7 +159,7 @@ class Supervisor:
                 log.error("worker %d does not start: %s", worker.number, error)
 
     async def _watch_journals(self) -> None:
-        """Workers learn with each batch whether records can be written; this is for what changes between two batches."""
+        """Workers decide by it whether they may take calls."""
         while True:
             await asyncio.sleep(_JOURNAL_S)
             for worker in self.workers:

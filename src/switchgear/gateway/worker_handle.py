@@ -24,7 +24,7 @@ _AFTER_DRAIN_S = 15.0
 class WorkerHandle:
     """One worker's place: its process changes, its number and its sockets stay."""
 
-    def __init__(self, number: int, listeners: list[socket.socket], journal: Writer[bytes]) -> None:
+    def __init__(self, number: int, listeners: list[socket.socket], journal: Writer[msgspec.Raw]) -> None:
         self.number = number
         self.listeners = listeners
         self.journal = journal
@@ -69,12 +69,10 @@ class WorkerHandle:
         self.channel = channel
 
     async def _keep(self, content: msgspec.Raw) -> Kept:
-        kept = await keep(content, self.journal)
-        self._told_healthy = kept.healthy
-        return kept
+        return await keep(content, self.journal)
 
     async def tell_journal(self) -> Status:
-        """Have the worker know when its journal begins or ceases to fail, calls or no calls. Returns the state that it knows then."""
+        """Have the worker know when its journal begins or ceases to fail. Returns the state that it knows then."""
         status = self.journal.status()
         if self.channel is not None and status.healthy != self._told_healthy:
             self._told_healthy = status.healthy

@@ -5,7 +5,7 @@ thread takes from the front.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
@@ -45,6 +45,20 @@ class Intake(Generic[R]):
             self._on_overflow(None)
             return
         items.append((call_id, at_s, record, None))
+        if self._phase == _ASLEEP:
+            self._wake()
+
+    def extend(self, rows: Iterable[tuple[str, float, R]]) -> None:
+        """Leave many records at once."""
+        items = self._items
+        came = [(call_id, at_s, record, None) for call_id, at_s, record in rows]
+        if len(items) + len(came) >= self._max_count:
+            for call_id, at_s, record, _ in came:
+                self.append(call_id, at_s, record)
+            return
+        if not items:
+            self.since_s = time.monotonic()
+        items += came
         if self._phase == _ASLEEP:
             self._wake()
 

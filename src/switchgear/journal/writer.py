@@ -14,7 +14,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Generic
 
@@ -52,6 +52,8 @@ class Writer(Generic[R]):
         # Bound here, because one call less is a tenth of what an append costs.
         self.append: Callable[[str, float, R], None] = self._intake.append
         """`append(call_id, at_s, record)`: keep a record. `at_s` should be when the call ended, so that rows lie in order of time."""
+        self.extend: Callable[[Iterable[tuple[str, float, R]]], None] = self._intake.extend
+        """`extend(rows)`: keep many records, each as `append` takes it."""
         self.append_strict: Callable[[str, float, R, Done], None] = self._intake.append_strict
         """`append_strict(call_id, at_s, record, done)`: keep a record, and call `done` on the event loop when it is on the disk, or with
         a `JournalError` when it could not be written now. Such a record is kept all the same and written when that works again, except
