@@ -4,6 +4,8 @@ No exception, each exchange ends exactly once, no broken answer is taken for who
 an answer that is whole in one cut is the same and whole in every other, by the short ways as by the long one.
 """
 
+import re
+
 from tests.fuzz.program import Input
 from tests.wire.still_client import Exchanged, converse
 
@@ -16,6 +18,7 @@ SEEDS = [
         OK + OK,
         CHUNKED + b"2\r\nok\r\n3;x=y\r\n...\r\n0\r\n\r\n",
         CHUNKED + b"9\r\ndata: 1\n\n\r\n" * 5 + b"0\r\nx-trailer: y\r\n\r\n",
+        CHUNKED + b'f\r\ndata: {"a":1}\n\n\r\n' * 5 + b"0\r\n\r\n" + OK,
         CHUNKED + b"2\r\n\r\n\r\n2\r\n\r\n\r\n0\r\n\r\n" + OK,
         b"HTTP/1.1 204 No Content\r\n\r\n" + OK,
         b"HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n" + OK,
@@ -38,13 +41,19 @@ def check(data: bytes) -> None:
         readings = [
             converse(reads, short_way=short_way, closes=closes)
             for short_way in (False, True)
-            for reads in (given.bytewise(), given.pieces(), [given.rest] if given.rest else [])
+            for reads in (given.bytewise(), given.pieces(), chunkwise(given.rest), [given.rest] if given.rest else [])
         ]
         first = readings[0]  # byte by byte and the long way: the plainest
         for reading in readings[1:]:
             agree(reading, first)
     head = converse(given.pieces(), short_way=True, closes=True, request=b"HEAD / HTTP/1.1\r\n\r\n")
     assert all(one.body == b"" for one in head.said)
+
+
+def chunkwise(data: bytes) -> list[bytes]:
+    """As a server sends that writes each event as a chunk: the head in one read, then a read for each two lines."""
+    head, blank, body = data.partition(b"\r\n\r\n")
+    return [read for read in (head + blank, *re.findall(rb"[^\r]*\r\n[^\r]*\r\n|.+", body, re.DOTALL)) if read]
 
 
 def agree(reading: Exchanged, other: Exchanged) -> None:
