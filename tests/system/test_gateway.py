@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.system.conftest import StartGateway
 from tests.system.gateways import KEY, MODEL, Gateway, configuration, settled
-from tests.system.program import until
+from tests.system.program import descendants, until
 from tests.wire.certificates import Authority
 
 from switchgear.cli.demo_caller import Answer
@@ -141,7 +141,7 @@ async def test_a_worker_that_starts_during_a_reload_serves_the_new_snapshot(
         more = f'[models.turn{turn}]\ntargets = [{{ backend = "place", model = "{MODEL}" }}]'
         gateway.file.write_text(configuration(place.base_url, more=more))
         os.kill(before["workers"][turn % 2]["pid"], signal.SIGKILL)
-        gateway.program.signal(signal.SIGHUP)
+        await another_starts(gateway, {worker["pid"] for worker in before["workers"]})
         gateway.program.signal(signal.SIGHUP)
         live = before
         async with asyncio.timeout(20.0):
@@ -150,6 +150,10 @@ async def test_a_worker_that_starts_during_a_reload_serves_the_new_snapshot(
                 live = await gateway.live()
         assert (await gateway.ready())[1]["alarms"] == []
         assert all(answer.whole for answer in await on_both_workers(gateway, 8))
+
+
+async def another_starts(gateway: Gateway, pids: set[int]) -> None:
+    await until(lambda: set(descendants(gateway.program.pid)) - pids, "another worker is starting")
 
 
 def stale(live: dict[str, Any], before: str) -> bool:

@@ -137,7 +137,8 @@ class Worker:
 
     async def _journal(self, content: msgspec.Raw) -> object:
         if self._recorder is not None:
-            self._recorder.journal_healthy = msgspec.msgpack.decode(content, type=bool)
+            healthy = self._recorder.journal_healthy = msgspec.msgpack.decode(content, type=bool)
+            log.info("told that records %s", "can be written again" if healthy else "cannot be written")
         return None
 
     async def _live(self, content: msgspec.Raw) -> object:
