@@ -66,7 +66,7 @@ class Target:
         self.context_window = config.context_window or backend.capabilities.context_window or probed_window
         self.weight = config.weight
         self.timeouts = backend.timeouts
-        self.heads = {endpoint: adapter.head(endpoint) for endpoint in Endpoint}
+        self.heads = {endpoint: adapter.head(endpoint) + pool.origin.proxy_headers for endpoint in Endpoint}
         self.reply_head = header("x-switchgear-backend", config.backend)
 
     def cost_usd(self, prompt_tokens: int, cached_tokens: int, completion_tokens: int) -> float | None:
