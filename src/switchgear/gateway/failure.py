@@ -55,16 +55,6 @@ class Failure(NamedTuple):
     retry_after_s: float | None = None
 
 
-class AttemptFailed(SwitchgearError):
-    """Carries a Failure from the attempt to the call."""
-
-    code = "attempt_failed"
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.text)
-        self.failure = failure
-
-
 def failure_of(error: SwitchgearError) -> Failure:
     """Read an error of the wire or of an adapter."""
     text = str(error)
