@@ -1,0 +1,1 @@
+"""May this call run there: data classes, the content screen, authorization, residency."""
