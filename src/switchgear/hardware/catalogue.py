@@ -21,6 +21,8 @@ class _Figure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str = ""
     where: str = ""
     assumed: str = ""
+    low: float | None = None
+    high: float | None = None
 
 
 class _Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,10 +63,10 @@ def _read(name: str, kind: type[T]) -> T:
 
 def _figure(raw: _Figure, sources: Mapping[str, str], place: str) -> Figure:
     if raw.assumed:
-        return Figure(raw.value, raw.assumed, assumed=True)
+        return Figure(raw.value, raw.assumed, assumed=True, low=raw.low, high=raw.high)
     if raw.source not in sources:
         raise UnknownName(f"source (profile {place})", raw.source, sources)
-    return Figure(raw.value, f"{sources[raw.source]}: {raw.where}")
+    return Figure(raw.value, f"{sources[raw.source]}: {raw.where}", low=raw.low, high=raw.high)
 
 
 def _profile(name: str, place: _Place, sources: Mapping[str, str]) -> Profile:

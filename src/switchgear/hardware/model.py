@@ -34,10 +34,22 @@ class Figure(msgspec.Struct, frozen=True):
     value: float
     source: str
     assumed: bool = False
+    low: float | None = None
+    """Lower end of the 95 % confidence interval, where the figure was fitted."""
+    high: float | None = None
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.value) or self.value < 0:
             raise BadFigure("a figure", self.value, "a finite number that is not negative")
+        if (self.low is None) != (self.high is None):
+            raise BadFigure("number of ends of an interval", 1, "both low and high, or neither")
+        if self.low is not None and self.high is not None and not self.low <= self.value <= self.high:
+            raise BadFigure("a figure", self.value, f"a number within its interval, {self.low:g} to {self.high:g}")
+
+
+def not_modelled(what: str) -> Figure:
+    """A zero that says so: the profile leaves `what` out."""
+    return Figure(0.0, f"{what} is left out of this profile", assumed=True)
 
 
 class Physics(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +69,14 @@ class Physics(msgspec.Struct, frozen=True, kw_only=True):
     """Fraction of the peak memory bandwidth that a good serving engine reaches."""
     step_overhead_s: Figure
     """Seconds of each step that go neither into arithmetic nor into memory: kernel launches, sampling, scheduling."""
+    sequence_overhead_s: Figure = not_modelled("a sequence's own share of a step")
+    """Seconds that each sequence adds to each step: sampling, detokenising, sending."""
+    request_overhead_s: Figure = not_modelled("the server's front")
+    """Seconds that each request adds before its first token, outside of the steps: reading, tokenising, queueing, answering."""
+    interconnect_bytes_per_s: Figure = not_modelled("what devices of a group exchange")
+    """What one device sends to others of its group, one way, at the rate that collectives reach. 0: what they exchange costs nothing."""
+    collective_s: Figure = not_modelled("the latency of a collective")
+    """Seconds of one all-reduce of a few bytes among the devices of a group."""
 
     def __post_init__(self) -> None:
         if not self.flop_per_s:
@@ -114,7 +134,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Architecture(msgspec.Struct, frozen=True, kw_only=True):
-    """The shape of a dense decoder-only transformer, as its published config.json gives it."""
+    """The shape of a decoder-only transformer, dense or with routed experts, as its published config.json gives it."""
 
     parameters: int
     layers: int
@@ -125,16 +145,53 @@ class Architecture(msgspec.Struct, frozen=True, kw_only=True):
     vocabulary: int
     tied_embeddings: bool
     """Whether the table that reads tokens in is also the one that scores them on the way out."""
+    experts: int = 0
+    """Routed experts of a layer; 0 for a dense model."""
+    experts_per_token: int = 0
+    expert_parameters: int = 0
+    """Weights of one routed expert, summed over the layers that have experts."""
+    latent_dim: int = 0
+    """Elements that the cache keeps for a token in a layer in place of keys and values (multi-head latent attention; DeepSeek-V2,
+    2024, section 2.1): the compressed latent and the shared rotary key. 0: keys and values."""
+    attention_layers: int = 0
+    """Layers whose cache grows with the context, where others keep a state of fixed size. 0: all."""
 
     def __post_init__(self) -> None:
         for name in ("parameters", "layers", "hidden", "attention_heads", "kv_heads", "head_dim", "vocabulary"):
             value = getattr(self, name)
             if value < 1:
                 raise BadFigure(name, value, "a whole number above zero")
+        self._check_experts()
         if self.attention_heads % self.kv_heads:
             raise BadFigure("kv_heads", self.kv_heads, f"a divisor of attention_heads ({self.attention_heads})")
-        if self.body_parameters < 0:
-            raise BadFigure("parameters", self.parameters, "at least the embedding tables, vocabulary x hidden each")
+        if self.shared_parameters < 0:
+            raise BadFigure("parameters", self.parameters, "at least the embedding tables and all experts")
+
+    def _check_experts(self) -> None:
+        for name in ("experts", "experts_per_token", "expert_parameters", "latent_dim", "attention_layers"):
+            if getattr(self, name) < 0:
+                raise BadFigure(name, getattr(self, name), "a whole number that is not negative")
+        if self.experts and not (0 < self.experts_per_token <= self.experts and self.expert_parameters):
+            raise BadFigure(
+                "experts_per_token", self.experts_per_token, "1 to experts, with expert_parameters above zero"
+            )
+        if self.attention_layers > self.layers:
+            raise BadFigure("attention_layers", self.attention_layers, f"at most layers ({self.layers})")
+
+    @property
+    def caching_layers(self) -> int:
+        """Layers whose cache grows with the context."""
+        return self.attention_layers or self.layers
+
+    @property
+    def shared_parameters(self) -> int:
+        """Weights of the body that every token passes through, whatever its experts."""
+        return self.body_parameters - self.experts * self.expert_parameters
+
+    @property
+    def active_parameters(self) -> int:
+        """Weights of the body that one token passes through."""
+        return self.shared_parameters + self.experts_per_token * self.expert_parameters
 
     @property
     def head_parameters(self) -> int:
@@ -143,12 +200,12 @@ class Architecture(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def body_parameters(self) -> int:
-        """Weights that every token passes through: all but the embedding tables."""
+        """Weights of the layers: all but the embedding tables."""
         return self.parameters - self.head_parameters * (1 if self.tied_embeddings else 2)
 
     @property
     def streamed_parameters(self) -> int:
-        """Weights read from memory in a step. Of an untied input table only the rows of the step's tokens are read."""
+        """Weights read from memory in a step that uses every expert. Of an untied input table only the step's rows are read."""
         return self.body_parameters + self.head_parameters
 
 
