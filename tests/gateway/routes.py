@@ -52,7 +52,7 @@ def make_call(route: table.Route, head: CallHead, *, deadline_s: float = 1000.0)
     """A call whose candidates are all targets of the route and whose first attempt went to the first of them. Nobody hears its answer."""
     loop = asyncio.get_running_loop()
     desk = Desk(loop, "test/0", loop.time, None, refuse_unrecorded=False)  # type: ignore[arg-type]  # it leaves no record
-    exchange = Exchange(None, b"POST", b"/", {}, keep_alive=True, http_1_0=False, received_s=0.0)  # type: ignore[arg-type]  # gone
+    exchange = Exchange(None, b"POST", b"/", {}, b"", None, 0.0)  # type: ignore[arg-type]  # gone
     call = Call(desk, table.Table(route_snapshot(), {}, {}), exchange, "call_x", head.endpoint, head.endpoint.value)
     call.head, call.route, call.deadline_s = head, route, deadline_s
     call.candidates = list(route.targets)

@@ -6,7 +6,7 @@ import os
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from tests.wire.serving import PATIENCE_S
 
@@ -148,17 +148,17 @@ class Heard:
 
     def __init__(self) -> None:
         self.status = 0
-        self.headers: dict[bytes, bytes] = {}
+        self.headers: Mapping[bytes, bytes] = {}
         self.data: list[bytes] = []
         self.end: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
 
-    def on_whole(self, status: int, headers: dict[bytes, bytes], body: bytes) -> None:
+    def on_whole(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
         self.on_head(status, headers)
         if body:
             self.on_data(body)
         self.on_end()
 
-    def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
+    def on_head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
         assert self.status == 0
         assert not self.end.done()
         self.status = status

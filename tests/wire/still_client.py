@@ -1,6 +1,6 @@
 """A client's connection without a network: what an origin's bytes make of it, whatever the pieces they come in."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from tests.wire.still_loop import KeptTransport, StillLoop
 
@@ -17,19 +17,19 @@ class Said:
         self._short_way = short_way
         self._events = 0
         self.status = 0
-        self.headers: dict[bytes, bytes] = {}
+        self.headers: Mapping[bytes, bytes] = {}
         self.body = b""
         self.end = "open"
         """open, whole, or the name of the fault."""
         if short_way:
             self.on_whole = self._on_whole
 
-    def _on_whole(self, status: int, headers: dict[bytes, bytes], body: bytes) -> None:
+    def _on_whole(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
         self.on_head(status, headers)
         self.body = body
         self.on_end()
 
-    def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
+    def on_head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
         assert (self.status, self.body, self.end) == (0, b"", "open")
         assert 200 <= status <= 999
         self.status = status
@@ -73,7 +73,7 @@ class Exchanged:
         self.kept = kept
 
     @property
-    def whole(self) -> list[tuple[int, dict[bytes, bytes], bytes]]:
+    def whole(self) -> list[tuple[int, Mapping[bytes, bytes], bytes]]:
         """The answers that came to their end."""
         return [(one.status, one.headers, one.body) for one in self.said if one.end == "whole"]
 

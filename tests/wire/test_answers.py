@@ -1,6 +1,7 @@
 """What a client makes of answers: whole, cut, malformed, too large, or never asked for."""
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 from tests.wire.scripted_origin import GET, OK, Heard, Line, always_ok, answering, ask, pool_to
@@ -252,7 +253,7 @@ async def test_a_receiver_may_cancel_within_each_call_and_hears_nothing_more() -
             super().__init__()
             self.at = at
 
-        def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
+        def on_head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
             super().on_head(status, headers)
             if self.at == "head":
                 connection.cancel()

@@ -2,6 +2,7 @@
 
 import asyncio
 import tracemalloc
+from collections.abc import Mapping
 
 import pytest
 from tests.wire.certificates import Authority
@@ -59,10 +60,10 @@ class Relay:
         self.fault: Exception | None = None
         self.largest = 0
 
-    def on_whole(self, status: int, headers: dict[bytes, bytes], body: bytes) -> None:
+    def on_whole(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
         self.exchange.reply(status, body)
 
-    def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
+    def on_head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
         self.exchange.start(status)
         self.exchange.flow = self.connection
 

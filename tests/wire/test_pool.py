@@ -237,7 +237,7 @@ async def test_no_wake_up_is_lost_whatever_is_cancelled_or_closed(seed: int) -> 
         assert {type(end) for end in ends} <= {int, TimeoutError, ResetError, Truncated}
         assert ends.count(200) > 10
         assert not pool._waiters
-        await until(lambda: pool._pending == 0 and pool.open == len(pool._idle))
+        await until(lambda: pool._pending == 0 and pool.open == len(pool.idle))
         assert pool.open <= 2
         connections = [await pool.acquire(PATIENCE_S) for _ in range(2)]
         for connection in connections:

@@ -1,7 +1,7 @@
 """A caller, as the demonstration needs one: whole answers, streamed answers piece by piece, and nothing of the program inside."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +90,7 @@ def _body(model: str, prompt: str, max_tokens: int) -> dict[str, Any]:
     return {"model": model, "messages": [{"role": "user", "content": prompt}], "max_tokens": max_tokens}
 
 
-def _seen(status: int, headers: dict[bytes, bytes]) -> Answer:
+def _seen(status: int, headers: Mapping[bytes, bytes]) -> Answer:
     call, backend = (
         headers.get(name, b"").decode("latin-1") for name in (b"x-switchgear-call", b"x-switchgear-backend")
     )
@@ -107,12 +107,12 @@ class _Reading:
         self._splitter = Splitter()
         self._refusal = b""
 
-    def on_whole(self, status: int, headers: dict[bytes, bytes], body: bytes) -> None:
+    def on_whole(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
         self.on_head(status, headers)
         self.on_data(body)
         self.on_end()
 
-    def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
+    def on_head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
         self.answer = _seen(status, headers)
 
     def on_data(self, data: bytes) -> None:

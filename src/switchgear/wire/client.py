@@ -24,7 +24,10 @@ class Pool:
         self.opened = 0
         """Connections opened so far; with the number of requests it tells how well reuse works."""
         self._open: set[ClientConnection] = set()
-        self._idle: collections.deque[ClientConnection] = collections.deque()
+        self.idle: collections.deque[ClientConnection] = collections.deque()
+        """Connections that wait for a request, the last used last."""
+        self.in_demand = False
+        """Whether a connection that comes free has somewhere else to go: somebody waits for it, or the pool is retired."""
         self._pending = 0
         self._waiters: collections.deque[asyncio.Future[ClientConnection | None]] = collections.deque()
         self._retired = False
@@ -38,7 +41,7 @@ class Pool:
 
     def try_acquire(self) -> ClientConnection | None:
         """An idle connection, the last used first, without waiting."""
-        idle = self._idle
+        idle = self.idle
         while idle:
             connection = idle.pop()
             connection.idle = False
@@ -79,6 +82,7 @@ class Pool:
         """Wait for a connection that came free, or for None: a place is kept, to be filled by `_connect`."""
         waiter: asyncio.Future[ClientConnection | None] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
+        self.in_demand = True
         try:
             return await waiter
         except asyncio.CancelledError:
@@ -127,8 +131,9 @@ class Pool:
             if not waiter.done():
                 waiter.set_result(connection)
                 return
+        self.in_demand = False
         connection.idle = True
-        self._idle.append(connection)
+        self.idle.append(connection)
 
     def lost(self, connection: ClientConnection) -> None:
         self._open.discard(connection)
@@ -136,7 +141,7 @@ class Pool:
             self._empty.set()
         if connection.idle:
             connection.idle = False
-            self._idle.remove(connection)
+            self.idle.remove(connection)
         self._offer_places()
 
     def _offer_places(self) -> None:
@@ -148,8 +153,8 @@ class Pool:
 
     def close_idle(self) -> None:
         """Retire: calls in flight end, and may still open connections; none is kept after its exchange."""
-        self._retired = True
-        for connection in tuple(self._idle):
+        self._retired = self.in_demand = True
+        for connection in tuple(self.idle):
             connection.close()
 
     async def close(self) -> None:

@@ -18,8 +18,8 @@ from switchgear.wire.errors import (
     TotalTimeout,
     Truncated,
 )
-from switchgear.wire.express import ResponseLane
-from switchgear.wire.model import OnEvent, Receiver
+from switchgear.wire.express import LONGEST_LENGTH, ResponseLane
+from switchgear.wire.model import OnEvent, OnWhole, Receiver, WholeReceiver
 from switchgear.wire.timer import LazyTimer
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class ClientConnection(asyncio.Protocol):
         "_last_s",
         "_loop",
         "_on_event",
+        "_on_whole",
         "_parser",
         "_parts",
         "_paused_s",
@@ -72,6 +73,7 @@ class ClientConnection(asyncio.Protocol):
         "_whole",
         "idle",
         "received",
+        "usable",
     )
 
     def __init__(self, pool: "Pool", loop: asyncio.AbstractEventLoop) -> None:
@@ -84,6 +86,7 @@ class ClientConnection(asyncio.Protocol):
         """Whether llhttp stands between two chunks, having read everything so far."""
         self._transport: asyncio.Transport | None = None
         self._receiver: Receiver | None = None
+        self._on_whole: OnWhole | None = None
         self._reused = False
         # the answer
         self._headers: dict[bytes, bytes] = {}
@@ -107,12 +110,10 @@ class ClientConnection(asyncio.Protocol):
         self._paused_s: float | None = None
         self._timer = LazyTimer(loop, self._limit, self._expired)
         self.idle = False
+        self.usable = False
+        """Whether it is open, and neither side has closed it."""
         self.received = 0
         """Bytes of the present answer received so far, head included."""
-
-    @property
-    def usable(self) -> bool:
-        return self._transport is not None and not self._transport.is_closing()
 
     # -- for the one who sends --
 
@@ -129,21 +130,38 @@ class ClientConnection(asyncio.Protocol):
         """Send a whole request and push its answer to `receiver`. The connection goes back to its pool by itself."""
         now = self._loop.time()
         self._receiver = receiver
-        self._whole = False
-        self.received = 0
+        self._on_whole = getattr(receiver, "on_whole", None)
         self._idle_s = idle_s
         self._last_s = now
         self._first_at = now + first_s
         self._deadline = deadline
         self._hold_first = hold_first
-        self._head_only = request.startswith(b"HEAD ")
+        if request.startswith(b"HEAD "):
+            self._head_only = True
+            self._on_whole = None
+        self._write(request)
+
+    def send_whole(self, request: bytes, receiver: WholeReceiver, deadline: float) -> None:
+        """`send` for an answer that may come at any time until `deadline`. Not for HEAD."""
+        self._receiver = receiver
+        self._on_whole = receiver.on_whole
+        self._deadline = deadline
+        transport = self._transport
+        if transport is None:
+            self._write(request)
+            return
+        transport.write(request)
+        if deadline < self._timer.at:
+            self._watch()
+
+    def _write(self, request: bytes) -> None:
         transport = self._transport
         if transport is None:
             error = ResetError(f"{self._where()} closed the connection before the request", reused=self._reused)
             self._loop.call_soon(self._fail, error)
             return
         transport.write(request)
-        if (self._first_at if self._first_at < deadline else deadline) < self._timer.at:
+        if (self._first_at if self._first_at < self._deadline else self._deadline) < self._timer.at:
             self._watch()
 
     def events_to(self, on_event: OnEvent | None) -> None:
@@ -189,6 +207,7 @@ class ClientConnection(asyncio.Protocol):
         """Close; an exchange under way fails with `Cancelled`."""
         if self._receiver is not None:
             self._fail(Cancelled("the connection was closed on our side"))
+        self.usable = False
         if self._transport is not None:
             self._transport.abort()
 
@@ -196,9 +215,11 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self.usable = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self.usable = False
         self._timer.stop()
         receiver = self._receiver
         self._pool.lost(self)
@@ -215,6 +236,7 @@ class ClientConnection(asyncio.Protocol):
     def eof_received(self) -> None:
         """The origin closed its side. Under TLS it must say so: the mere end of the TCP connection, which anyone can cause, is not told."""
         self._ended = True
+        self.usable = False
 
     def data_received(self, data: bytes) -> None:
         receiver = self._receiver
@@ -222,17 +244,30 @@ class ClientConnection(asyncio.Protocol):
             self.close()  # bytes that nobody asked for: whatever they are, no later request may be answered by them
             return
         self._last_s = self._loop.time()
-        if self._boundary and (on_event := self._on_event) is not None:
-            match = _EVENT_CHUNK(data)  # the short way: the read brought one chunk that is one event
-            if match is not None and int(match[1], 16) + match.end(1) + 4 == len(data) and on_event(match[2], data):
-                return
-        if self.received == 0 and not self._head_only:
-            on_whole = getattr(receiver, "on_whole", None)
-            if on_whole is not None and (read := self._lane.read(data)) is not None:
-                self.received = len(data)
+        on_whole = self._on_whole
+        if on_whole is not None:
+            self._on_whole = None  # either this read brings the whole answer, or it goes the long way
+            known = self._lane.known
+            if known is not None and data.startswith(known.before):
+                start = known.start
+                end = data.find(b"\r", start, start + LONGEST_LENGTH + 1)
+                if data.startswith(known.after, end):
+                    length = data[start:end]
+                    body = data[end + known.rest :]
+                    if length.isdigit() and int(length) == len(body):
+                        self._receiver = None
+                        self._give_back()
+                        on_whole(200, known.headers, body)
+                        return
+            read = self._lane.read(data)
+            if read is not None:
                 self._receiver = None
                 self._give_back()
                 on_whole(200, *read)
+                return
+        elif self._boundary and (on_event := self._on_event) is not None:
+            match = _EVENT_CHUNK(data)  # the short way: the read brought one chunk that is one event
+            if match is not None and int(match[1], 16) + match.end(1) + 4 == len(data) and on_event(match[2], data):
                 return
         self.received += len(data)
         if not self._hold_first and self._first_at != math.inf:
@@ -275,15 +310,25 @@ class ClientConnection(asyncio.Protocol):
         else:
             if self._head_only:
                 self._parser = httptools.HttpResponseParser(self)  # the old one still waits for the body
+                self._head_only = False
+            if self._paused_s is not None:
+                self.resume()
+            self._whole = False
+            self.received = 0
+            self._first_at = self._idle_s = math.inf
+            self._hold_first = False
             self._give_back()
         receiver.on_end()
 
     def _give_back(self) -> None:
-        if self._paused_s is not None:
-            self.resume()
         self._reused = True
-        self._pool.released(self)
-        if self.idle and self._last_s + self._pool.idle_s < self._timer.at:
+        pool = self._pool
+        if pool.in_demand:
+            pool.released(self)
+        else:
+            self.idle = True
+            pool.idle.append(self)
+        if self._last_s + pool.idle_s < self._timer.at:
             self._watch()
 
     # -- httptools --

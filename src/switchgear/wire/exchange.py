@@ -1,9 +1,11 @@
 """One request that came in and the answer that goes out."""
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from switchgear.wire.model import Flow
 
@@ -42,7 +44,7 @@ class _Framing(enum.Enum):
 _CHUNKED = _Framing.CHUNKED
 
 
-class Exchange:
+class Exchange(msgspec.Struct, eq=False):
     """A whole request, and the means to answer it: either `reply` once, or `start`, any number of `write`, and `finish`.
 
     `headers` have lower-case names; a repeated header is joined by a comma. `head` arguments are header lines, each
@@ -53,51 +55,25 @@ class Exchange:
     not read.
     """
 
-    __slots__ = (
-        "_framing",
-        "_pending",
-        "body",
-        "connection",
-        "context",
-        "flow",
-        "headers",
-        "http_1_0",
-        "keep_alive",
-        "method",
-        "on_gone",
-        "received_s",
-        "status",
-        "target",
-    )
-
-    def __init__(
-        self,
-        connection: "ServerConnection",
-        method: bytes,
-        target: bytes,
-        headers: dict[bytes, bytes],
-        *,
-        keep_alive: bool,
-        http_1_0: bool,
-        received_s: float,
-    ) -> None:
-        self.connection: ServerConnection | None = connection
-        self.method = method
-        self.target = target
-        self.headers = headers
-        self.body = b""
-        self.context: object = None
-        """Whatever `check_head` wants the handler to know."""
-        self.keep_alive = keep_alive
-        self.http_1_0 = http_1_0
-        self.received_s = received_s
-        """The event loop's time when the head was whole, seconds."""
-        self.status = 0
-        """The status answered, 0 before."""
-        self.on_gone: Callable[[], None] | None = None
-        self.flow: Flow | None = None
-        self._pending: bytes | None = None
-        self._framing = _CHUNKED
+    connection: "ServerConnection | None"
+    method: bytes
+    target: bytes
+    headers: Mapping[bytes, bytes]
+    """Not to be changed: requests with the same head share them, and then without their Content-Length."""
+    body: bytes
+    context: object
+    """Whatever `check_head` wants the handler to know."""
+    received_s: float
+    """The event loop's time when the head was whole, seconds."""
+    keep_alive: bool = True
+    http_1_0: bool = False
+    status: int = 0
+    """The status answered, 0 before."""
+    on_gone: Callable[[], None] | None = None
+    flow: Flow | None = None
+    pending: bytes | None = None
+    """The head of an answer that was begun, until its first bytes go out."""
+    framing: _Framing = _CHUNKED
 
     @property
     def open(self) -> bool:
@@ -109,6 +85,19 @@ class Exchange:
         """Whether the caller reads more slowly than the answer comes."""
         return self.connection is not None and self.connection.stalled
 
+    def reply_ok(self, body: bytes, head: bytes) -> None:
+        """`reply` with status 200, in fewer steps where request, answer and connection are the usual ones."""
+        connection = self.connection
+        if connection is None:
+            return
+        if not connection.plain or self.status:
+            self.reply(200, body, head)
+            return
+        self.status = 200
+        self.connection = None
+        self.on_gone = None
+        connection.answer(b"%b%bcontent-length: %d\r\n\r\n%b" % (connection.server.ok_line, head, len(body), body))
+
     def reply(self, status: int, body: bytes, head: bytes = JSON) -> None:
         """Answer in one go.
 
@@ -117,7 +106,7 @@ class Exchange:
         connection = self.connection
         if connection is None:
             return
-        if self.status and self._pending is None:
+        if self.status and self.pending is None:
             self.abort()
             return
         self.status = status
@@ -149,13 +138,13 @@ class Exchange:
             self.keep_alive = False
         framing = b""
         if self.method == b"HEAD" or status in _BODILESS:
-            self._framing = _Framing.MUTE
+            self.framing = _Framing.MUTE
         elif self.http_1_0:  # no chunked framing before 1.1: the end of the connection ends the answer
             self.keep_alive = False
-            self._framing = _Framing.RAW
+            self.framing = _Framing.RAW
         else:
             framing = b"transfer-encoding: chunked\r\n"
-        self._pending = b"%b%b%b%b%b\r\n" % (
+        self.pending = b"%b%b%b%b%b\r\n" % (
             status_line(status),
             server.date_line,
             self._connection_line(),
@@ -170,8 +159,8 @@ class Exchange:
         if (
             connection is None
             or connection.transport is None
-            or self._pending is not None
-            or self._framing is not _CHUNKED
+            or self.pending is not None
+            or self.framing is not _CHUNKED
         ):
             return None
         return connection.transport.write
@@ -181,10 +170,10 @@ class Exchange:
         connection = self.connection
         if connection is None:
             return
-        framed = b"%x\r\n%b\r\n" % (len(data), data) if self._framing is _CHUNKED and data else self._unchunked(data)
-        if self._pending is not None:
-            framed = self._pending + framed
-            self._pending = None
+        framed = b"%x\r\n%b\r\n" % (len(data), data) if self.framing is _CHUNKED and data else self._unchunked(data)
+        if self.pending is not None:
+            framed = self.pending + framed
+            self.pending = None
         if framed:
             connection.write(framed)
 
@@ -193,15 +182,15 @@ class Exchange:
         connection = self.connection
         if connection is None:
             return
-        if self._framing is not _CHUNKED:
+        if self.framing is not _CHUNKED:
             framed = self._unchunked(data)
         elif data:
             framed = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data)
         else:
             framed = b"0\r\n\r\n"
-        if self._pending is not None:
-            framed = self._pending + framed
-            self._pending = None
+        if self.pending is not None:
+            framed = self.pending + framed
+            self.pending = None
         if framed:
             connection.write(framed)
         connection.finished(self)
@@ -213,7 +202,7 @@ class Exchange:
             self.connection.abort()
 
     def _unchunked(self, data: bytes) -> bytes:
-        return data if self._framing is _Framing.RAW else b""
+        return data if self.framing is _Framing.RAW else b""
 
     def _connection_line(self) -> bytes:
         if not self.keep_alive:

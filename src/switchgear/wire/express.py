@@ -7,46 +7,52 @@ the long way, which has every rule.
 """
 
 import re
-from types import SimpleNamespace
+from collections.abc import Mapping
+from types import MappingProxyType, SimpleNamespace
 
 import httptools
 
 _LENGTH = re.compile(rb"\r\ncontent-length: ?([0-9]{1,12})\r\n", re.IGNORECASE)
 _NOT_HERE = (b"transfer-encoding", b"expect", b"upgrade")
 _LONGEST_HEAD = 16 * 1024
-_LONGEST_LENGTH = 8
+LONGEST_LENGTH = 8
 """Digits of a Content-Length: enough for what one read brings; zeros may lead, and how many is the long way's to judge."""
 
 
-class _Lane:
-    """A parser whose callbacks are C methods. `_marks` loses its one element when a message is complete; a second is an error.
+class KnownHead:
+    """The head of a message that was read whole. The next message on its connection mostly has the same but for its Content-Length.
 
-    The next message on a connection mostly has the head of the one before but for its Content-Length: such a head is
-    recognized by comparing bytes, and not parsed again.
+    Such a head is recognized by comparing bytes, and not parsed again. The comparison itself stands where the bytes arrive
+    (`ServerConnection.data_received`, `ClientConnection.data_received`): it runs for each message, and a call costs as much as it does.
     """
 
-    __slots__ = (
-        "_after",
-        "_before",
-        "_headers",
-        "_known",
-        "_marks",
-        "_parser",
-        "_pieces",
-        "_protocol",
-        "_urls",
-        "again",
-    )
+    __slots__ = ("after", "before", "context", "headers", "method", "most", "rest", "start", "target")
+
+    def __init__(self, before: bytes, after: bytes, headers: Mapping[bytes, bytes]) -> None:
+        self.before = before
+        """The head up to the value of its Content-Length."""
+        self.start = len(before)
+        self.after = after
+        """From the end of that value on, the empty line included."""
+        self.rest = len(after)
+        self.headers = headers
+        """What was read from it, names in lower case, without the length. Shared by all messages that have it: nobody changes it."""
+        self.method = b""
+        self.target = b""
+        self.most = 0
+        """Bytes that a body may have."""
+        self.context: object = None
+        """What the server's `check_head` made of it."""
+
+
+class _Lane:
+    """A parser whose callbacks are C methods. `_marks` loses its one element when a message is complete; a second is an error."""
+
+    __slots__ = ("_headers", "_marks", "_parser", "_pieces", "_protocol", "_urls", "known")
 
     def __init__(self) -> None:
-        self._before: bytes | None = None
-        """The last head up to the value of its Content-Length; None: there is none to compare with."""
-        self._after = b""
-        """That head from the end of the value on, the empty line included."""
-        self._known: dict[bytes, bytes] = {}
-        """What was read from it."""
-        self.again = False
-        """Whether the last `read` found the head of the one before, but for its length."""
+        self.known: KnownHead | None = None
+        """The head of the last message; None: it has none to compare with."""
         self._headers: dict[bytes, bytes] = {}
         self._pieces: list[bytes] = []
         self._urls: list[bytes] = []
@@ -77,34 +83,14 @@ class _Lane:
         pieces.clear()  # an idle connection keeps no body
         return body if end + 4 + len(body) == len(data) else None
 
-    def _same_head(self, data: bytes) -> tuple[dict[bytes, bytes], bytes] | None:
-        """Headers and body, where `data` is one whole message whose head is the known one but for its length."""
-        self.again = False
-        before = self._before
-        if before is None or not data.startswith(before):
-            return None
-        start = len(before)
-        end = data.find(b"\r", start, start + 13)
-        if end < 0 or not data.startswith(self._after, end):
-            return None
-        length = data[start:end]
-        body = data[end + len(self._after) :]
-        if not length.isdigit() or int(length) != len(body):
-            return None
-        headers = self._known.copy()  # the last message's are its own
-        headers[b"content-length"] = length
-        self.again = True
-        return headers, body
-
     def _remember(self, data: bytes, end: int, headers: dict[bytes, bytes]) -> None:
-        """Compare the next message's head with this one, which ends at `end`."""
+        """Have the next message's head compared with this one, which ends at `end`."""
         match = _LENGTH.search(data, 0, end + 2)
         if match is None:
-            self._before = None
+            self.known = None
         else:
-            self._before = data[: match.start(1)]
-            self._after = data[match.end(1) : end + 4]
-            self._known = headers.copy()
+            others = {name: value for name, value in headers.items() if name != b"content-length"}
+            self.known = KnownHead(data[: match.start(1)], data[match.end(1) : end + 4], MappingProxyType(others))
 
 
 def _head_end(data: bytes) -> int:
@@ -118,18 +104,14 @@ def _head_end(data: bytes) -> int:
 class RequestLane(_Lane):
     """For a server's connection."""
 
-    __slots__ = ("_line",)
+    __slots__ = ()
 
     def __init__(self) -> None:
         super().__init__()
-        self._line = (b"", b"")
-        """Method and target of the known head."""
         self._parser: httptools.HttpRequestParser | None = None
 
     def read(self, data: bytes) -> tuple[bytes, bytes, dict[bytes, bytes], bytes] | None:
         """Method, target, headers (names in lower case) and body of the one HTTP/1.1 request that `data` is; None: take the long way."""
-        if (same := self._same_head(data)) is not None:
-            return *self._line, *same
         end = _head_end(data)
         if end < 0:
             return None
@@ -145,17 +127,15 @@ class RequestLane(_Lane):
         for name in _NOT_HERE:
             if name in headers:
                 return None
-        if len(headers.get(b"content-length", b"")) > _LONGEST_LENGTH:
+        if len(headers.get(b"content-length", b"")) > LONGEST_LENGTH:
             return None
         if headers.get(b"connection", b"keep-alive").lower() != b"keep-alive":
             return None
-        urls = self._urls
-        if len(urls) != 1:
+        if len(self._urls) != 1:
             return None
         self._parser = parser
-        self._line = (parser.get_method(), urls[0])
         self._remember(data, end, headers)
-        return *self._line, headers, body
+        return parser.get_method(), self._urls[0], headers, body
 
 
 class ResponseLane(_Lane):
@@ -169,8 +149,6 @@ class ResponseLane(_Lane):
 
     def read(self, data: bytes) -> tuple[dict[bytes, bytes], bytes] | None:
         """Headers (names in lower case) and body of the one HTTP/1.1 answer with status 200 that `data` is; None: take the long way."""
-        if (same := self._same_head(data)) is not None:
-            return same
         end = _head_end(data)
         if end < 0 or data[:13] != b"HTTP/1.1 200 " or data.find(b"event-stream", 0, end) >= 0:
             return None

@@ -1,6 +1,7 @@
 """One request, its whole answer: the client for everything that is not on the hot path."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from switchgear.wire.client import Pool
@@ -12,7 +13,7 @@ class Response:
     """A whole answer; header names are in lower case."""
 
     status: int = 0
-    headers: dict[bytes, bytes] = field(default_factory=dict)
+    headers: Mapping[bytes, bytes] = field(default_factory=dict)
     body: bytes = b""
 
 
@@ -30,7 +31,7 @@ class _Collector:
         self._size = 0
         self._limit = limit
 
-    def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
+    def on_head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
         self.response.status = status
         self.response.headers = headers
 

@@ -1,6 +1,6 @@
 """Limits and the shapes that the server's and the client's users fill in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Protocol
 
 import msgspec
@@ -46,7 +46,7 @@ class Receiver(Protocol):
     Exactly one of `on_end` and `on_fault` is called, last. `on_fault` gets an `ExchangeError`.
     """
 
-    def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
+    def on_head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
         """Status and headers; names in lower case, repeated headers joined by a comma."""
         ...
 
@@ -66,10 +66,13 @@ class Receiver(Protocol):
 class WholeReceiver(Receiver, Protocol):
     """A receiver that takes the short way: one call for an answer that came whole in one read."""
 
-    def on_whole(self, status: int, headers: dict[bytes, bytes], body: bytes) -> None:
-        """In place of `on_head`, `on_data` and `on_end`."""
+    def on_whole(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
+        """In place of `on_head`, `on_data` and `on_end`. The headers are not to be changed, and may lack the Content-Length."""
         ...
 
+
+OnWhole = Callable[[int, Mapping[bytes, bytes], bytes], None]
+"""`WholeReceiver.on_whole`."""
 
 OnEvent = Callable[[bytes, bytes], bool]
 """Takes the data of one server-sent event, and the chunk that it came in as it was; returns whether that was all there was to do."""

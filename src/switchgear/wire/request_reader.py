@@ -16,10 +16,11 @@ import httptools
 from switchgear.wire import request_rules as rules
 from switchgear.wire.errors import RefusedRequest
 from switchgear.wire.exchange import Exchange
-from switchgear.wire.express import RequestLane
+from switchgear.wire.express import KnownHead, RequestLane
 
 if TYPE_CHECKING:
     from switchgear.wire.server import Server
+    from switchgear.wire.server_connection import ServerConnection
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,6 @@ class RequestReader:
         "_loop",
         "_parser",
         "_passed",
-        "_passed_context",
         "_ready",
         "_refusal",
         "_repeats",
@@ -65,8 +65,8 @@ class RequestReader:
         self._loop = loop
         self._parser = httptools.HttpRequestParser(self)
         self._lane = RequestLane()
-        self._passed = False  # whether the head that the lane knows went through all checks
-        self._passed_context: object = None  # and what `check_head` made of them
+        self._passed: KnownHead | None = None
+        """The head of the last plain request, which went through all checks."""
         self._ready: collections.deque[Exchange] = collections.deque()
         self._refusal: RefusedRequest | None = None
         self._in_head = False
@@ -87,45 +87,34 @@ class RequestReader:
         """The request that `data` is, where it is one, whole and plain, and nothing is unfinished; else nothing has happened."""
         if self._in_head or self._exchange is not None or self._ready or self._stray > 0:
             return None
-        lane = self._lane
-        read = lane.read(data)
+        read = self._lane.read(data)
         if read is None:
             return None
         method, target, headers, body = read
-        exchange = Exchange(
-            self,  # type: ignore[arg-type]  # only ServerConnection derives from this
-            method,
-            target,
-            headers,
-            keep_alive=True,
-            http_1_0=False,
-            received_s=monotonic(),
-        )
+        self._passed = None
         limits = self._limits
-        if lane.again and self._passed:
-            if len(body) > limits.body_bytes:
-                return None
-            exchange.context = self._passed_context
-        else:
-            self._passed = False
-            server = self.server
-            if (
-                headers.get(b"host") not in server.known_hosts
-                or target[:1] != b"/"
-                or b"#" in target
-                or len(body) > limits.body_bytes
-                or len(data) - len(body) > limits.header_bytes
-                or len(headers) > limits.header_count
-                or method == b"CONNECT"
-            ):
-                return None
-            check = server.check_head
-            if check is not None:
-                if check(exchange) is not None:
-                    return None  # the long way refuses it
-                self._passed_context = exchange.context
-            self._passed = True
-        exchange.body = body
+        server = self.server
+        if (
+            headers.get(b"host") not in server.known_hosts
+            or target[:1] != b"/"
+            or b"#" in target
+            or len(body) > limits.body_bytes
+            or len(data) - len(body) > limits.header_bytes
+            or len(headers) > limits.header_count
+            or method == b"CONNECT"
+        ):
+            return None
+        connection = cast("ServerConnection", self)  # only that derives from this
+        exchange = Exchange(connection, method, target, headers, body, None, monotonic())
+        if server.check_head is not None and server.check_head(exchange) is not None:
+            return None  # the long way refuses it
+        known = self._lane.known
+        if known is not None and method != b"HEAD":
+            known.method = method
+            known.target = target
+            known.most = limits.body_bytes
+            known.context = exchange.context
+            self._passed = known
         return exchange
 
     def _read(self, data: bytes) -> bool:
@@ -240,13 +229,15 @@ class RequestReader:
         elif b"content-length" in headers:
             rules.check_length(headers[b"content-length"], limits)
         exchange = Exchange(
-            self,  # type: ignore[arg-type]  # only ServerConnection derives from this
+            cast("ServerConnection", self),  # only that derives from this
             method,
             target,
             headers,
-            keep_alive=not self._upgrade and parser.should_keep_alive(),
-            http_1_0=http_1_0,
-            received_s=monotonic(),
+            b"",
+            None,
+            monotonic(),
+            not self._upgrade and parser.should_keep_alive(),
+            http_1_0,
         )
         check = server.check_head
         if check is not None and (refusal := check(exchange)) is not None:

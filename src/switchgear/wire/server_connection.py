@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import math
+from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 from switchgear.wire.errors import RefusedRequest
 from switchgear.wire.exchange import Exchange
+from switchgear.wire.express import LONGEST_LENGTH, KnownHead
 from switchgear.wire.request_reader import RequestReader
 from switchgear.wire.timer import LazyTimer
 
@@ -38,8 +40,10 @@ class ServerConnection(RequestReader, asyncio.Protocol):
         "_lingering",
         "_paused",
         "_pumping",
+        "_short",
         "_timer",
         "peer_certificate",
+        "plain",
         "stalled",
         "transport",
     )
@@ -52,6 +56,10 @@ class ServerConnection(RequestReader, asyncio.Protocol):
         """The certificate that the caller showed and that was verified, as `ssl.SSLSocket.getpeercert` gives it."""
         self.transport: asyncio.Transport | None = None
         self._active: Exchange | None = None
+        self._short: KnownHead | None = None
+        """The head of the last request, where the next one may be compared with it: nothing is unfinished, and all is well."""
+        self.plain = False
+        """Whether the active request came that way, keeps the connection, and nothing has happened since."""
         self._held = bytearray()
         self._paused = False
         self._pumping = False
@@ -84,7 +92,7 @@ class ServerConnection(RequestReader, asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
-        self._lingering = True
+        self._linger()
         self._timer.stop()
         self.server.left(self)
         self._drop_exchanges()
@@ -98,6 +106,8 @@ class ServerConnection(RequestReader, asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.stalled = True
+        self.plain = False
+        self._short = None
         if self._active is not None and self._active.flow is not None:
             self._active.flow.pause()
 
@@ -109,13 +119,30 @@ class ServerConnection(RequestReader, asyncio.Protocol):
             self._active.flow.resume()
 
     def data_received(self, data: bytes) -> None:
+        short = self._short
+        if short is not None:
+            self._short = None
+            if data.startswith(short.before):
+                start = short.start
+                end = data.find(b"\r", start, start + LONGEST_LENGTH + 1)
+                if data.startswith(short.after, end):
+                    length = data[start:end]
+                    body = data[end + short.rest :]
+                    if length.isdigit() and int(length) == len(body) <= short.most:
+                        self.plain = True
+                        self._begin(
+                            Exchange(self, short.method, short.target, short.headers, body, short.context, monotonic())
+                        )
+                        return
         if self._lingering:
             return
         if self._active is not None or self.stalled:
             self._hold(data)
         elif (exchange := self._read_express(data)) is not None:
+            self.plain = self._passed is not None and not self._pumping
             self._begin(exchange)
         else:
+            self.plain = False
             self._feed(data)
 
     # -- requests --
@@ -153,9 +180,9 @@ class ServerConnection(RequestReader, asyncio.Protocol):
 
     def _begin(self, exchange: Exchange) -> None:
         self._active = exchange
-        self._deadline = math.inf
         server = self.server
         if server.draining:
+            self.plain = False
             body = server.error_body("draining", "This server is shutting down; send the request again.")
             exchange.reply(503, body)
             return
@@ -170,6 +197,7 @@ class ServerConnection(RequestReader, asyncio.Protocol):
                 exchange.reply(500, server.error_body("internal_error", "The request could not be answered."))
 
     def _hold(self, data: bytes) -> None:
+        self.plain = False
         self._held += data
         most = max(_HELD_BYTES, self._limits.header_bytes + self._limits.body_bytes)
         if len(self._held) > most and self.transport is not None:
@@ -193,7 +221,14 @@ class ServerConnection(RequestReader, asyncio.Protocol):
         elif self.server.draining:
             self._end(linger=True)
         else:
-            self._arm(self._limits.keep_alive_s)
+            self._rest()
+
+    def _rest(self) -> None:
+        """Nothing is unfinished: wait for the next request."""
+        self._short = self._passed
+        self._deadline = deadline = self._loop.time() + self._limits.keep_alive_s
+        if deadline < self._timer.at:
+            self._timer.tighten(deadline)
 
     def _continue(self) -> None:
         self._expects = False
@@ -203,38 +238,42 @@ class ServerConnection(RequestReader, asyncio.Protocol):
         if self.transport is not None:
             self.transport.write(data)
 
+    def answer(self, data: bytes) -> None:
+        """Send the whole answer to a request that came the short way, while `plain` holds."""
+        self._active = None
+        self.transport.write(data)  # type: ignore[union-attr]  # while it is plain there is one
+        if self.plain:
+            self._rest()
+        else:
+            self._pump()  # the write has stalled it
+
     def finished(self, exchange: Exchange) -> None:
         """The active exchange has its whole answer."""
         exchange.connection = None
         exchange.on_gone = None
         exchange.flow = None
         self._active = None
-        if exchange.keep_alive:
-            if (
-                self._held
-                or self._ready
-                or self._in_head
-                or self._exchange is not None
-                or self._refusal is not None
-                or self._pumping
-                or self.stalled
-                or self._lingering
-                or self.server.draining
-            ):
-                self._pump()
-            else:
-                self._arm(self._limits.keep_alive_s)
-        else:
+        if not exchange.keep_alive:
             self._end(linger=True)
+        elif self.plain:
+            self._rest()
+        else:
+            self._pump()
 
     def _refuse(self, refusal: RefusedRequest) -> None:
         """Answer and close."""
         self.server.refused[refusal.code] += 1
         method = b"" if self._in_head else self._parser.get_method()
-        exchange = Exchange(self, method, b"", {}, keep_alive=False, http_1_0=False, received_s=self._loop.time())
-        self._lingering = True
+        exchange = Exchange(self, method, b"", {}, b"", None, self._loop.time(), keep_alive=False)
+        self._linger()
         self._active = exchange
         exchange.reply(refusal.status, self.server.error_body(refusal.code, str(refusal)))
+
+    def _linger(self) -> None:
+        """Read no more requests."""
+        self._lingering = True
+        self.plain = False
+        self._short = None
 
     def _end(self, *, linger: bool) -> None:
         """Close after what is written has left.
@@ -243,7 +282,7 @@ class ServerConnection(RequestReader, asyncio.Protocol):
         connection, and a caller that was still sending would never see its answer.
         """
         transport = self.transport
-        self._lingering = True
+        self._linger()
         self._forget_request()
         self._held.clear()
         if transport is None:
@@ -260,12 +299,14 @@ class ServerConnection(RequestReader, asyncio.Protocol):
 
     def close_if_idle(self) -> None:
         """Close unless a request is being read or answered."""
+        self.plain = False
+        self._short = None
         if self._active is None and self._exchange is None and not (self._in_head or self._ready or self._held):
             self._end(linger=False)
 
     def abort(self) -> None:
         """Cut the connection at once."""
-        self._lingering = True
+        self._linger()
         if self.transport is not None:
             self.transport.abort()
         self._drop_exchanges()
@@ -289,7 +330,7 @@ class ServerConnection(RequestReader, asyncio.Protocol):
             self._timer.tighten(deadline)
 
     def _limit(self) -> float:
-        return self._deadline
+        return self._deadline if self._active is None or self._lingering else math.inf
 
     def _expired(self) -> None:
         transport = self.transport
