@@ -1,0 +1,1 @@
+"""Keeps answers and gives them again; knows nothing of routing or HTTP."""

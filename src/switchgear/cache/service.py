@@ -1,0 +1,76 @@
+"""Kept answers of one process: memory in front, disk behind it if there is one, and the questions under way."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from switchgear.cache.flights import Flights
+from switchgear.cache.keys import Keys
+from switchgear.cache.memory import Memory
+from switchgear.cache.model import Answer, Entry, kept
+
+if TYPE_CHECKING:
+    from switchgear.cache.disk import Disk
+
+E = TypeVar("E")
+
+
+class AnswerCache(Generic[E]):
+    """Asked by one event loop. Times are Unix seconds, brought by the caller. `E` is what the gateway refuses a call with."""
+
+    __slots__ = ("_disk", "flights", "hits", "keys", "memory", "misses")
+
+    def __init__(self, memory: Memory, keys: Keys, disk: "Disk | None" = None) -> None:
+        self.memory = memory
+        self.keys = keys
+        self.flights: Flights[Answer, E] = Flights()
+        """Calls that say the same at the same time."""
+        self._disk = disk
+        self.hits = 0
+        """Fresh answers found."""
+        self.misses = 0
+
+    def find(self, key: bytes, now_s: float) -> Entry | None:
+        """A fresh answer in memory."""
+        entry = self.memory.get(key, now_s)
+        if entry is not None and now_s < entry.fresh_until_s:
+            self.hits += 1
+            return entry
+        self.misses += 1
+        return None
+
+    def find_later(self, key: bytes, now_s: Callable[[], float], found: Callable[[Entry | None], None]) -> bool:
+        """A fresh answer on disk, which takes a moment. Returns False, and never calls `found`, where there is none for sure."""
+        disk = self._disk
+        if disk is None or key in self.memory or not disk.holds(key):
+            return False
+
+        def came(entry: Entry | None) -> None:
+            if entry is not None:
+                self.memory.put(key, entry)
+                if not entry.fresh(now_s()):
+                    entry = None
+                else:
+                    self.hits += 1
+                    self.misses -= 1
+            found(entry)
+
+        disk.fetch(key, came)
+        return True
+
+    def stale(self, key: bytes, now_s: float, stale_s: float) -> Entry | None:
+        """As a last resort: an answer in memory whose time is over by at most so many seconds; a fresh one too."""
+        entry = self.memory.get(key, now_s)
+        return entry if entry is not None and entry.expired_s(now_s) <= stale_s else None
+
+    def keep(self, key: bytes, answer: Answer, now_s: float, ttl_s: float, stale_s: float, *, on_disk: bool) -> None:
+        """Keep an answer for `ttl_s` seconds, and as a last resort for `stale_s` more."""
+        entry = kept(answer, now_s, ttl_s, stale_s)
+        self.memory.put(key, entry)
+        if on_disk and self._disk is not None:
+            self._disk.put(key, entry)
+
+    def close(self) -> None:
+        """Forget what is in memory; what is to lie on disk is written."""
+        self.memory.clear()
+        if self._disk is not None:
+            self._disk.close()
