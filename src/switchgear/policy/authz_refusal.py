@@ -1,0 +1,65 @@
+"""What a caller is told whose call may go nowhere: which policies forbade it, and what would be allowed."""
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from switchgear.core.data_class import DataClass
+from switchgear.policy.authz_model import Denied, Destination, Reach, Refusal
+from switchgear.policy.cedar import Decision
+from switchgear.policy.cedar_text import Policy
+
+T = TypeVar("T", bound=Destination)
+MODELS_TRIED = 8
+"""Other models that are looked at for what would be allowed: a refusal is made between two calls, at some 100 us for each target."""
+
+
+def make_refusal(
+    model: str,
+    reach: Reach[T],
+    policies: dict[str, Policy],
+    other_models: Iterable[str],
+    reach_of: Callable[[str, DataClass], Reach[T]],
+) -> Refusal:
+    """The refusal of a call to a model whose `reach` is nowhere."""
+    data_class = reach.data_class
+    classes: dict[str, tuple[str, ...]] = {}
+    for other in sorted(DataClass, reverse=True):
+        if other is not data_class and (targets := reach_of(model, other).targets):
+            classes[other.value] = tuple(dict.fromkeys(target.backend_name for target in targets))
+    models = tuple(name for name in other_models if reach_of(name, data_class).targets)
+    ids = dict.fromkeys(policy for out in reach.denied for policy in out.decision.policies)
+    sentences = [
+        f"Policy lets no target of {model!r} take this call ({data_class.value} data): {_why(reach.denied, policies)}.",
+        *_remedies(policies[one] for one in ids if one in policies),
+        _allowed(model, data_class, classes, models),
+    ]
+    return Refusal(" ".join(sentences), tuple(ids), classes, models)
+
+
+def _why(denied: Iterable[Denied], policies: dict[str, Policy]) -> str:
+    return "; ".join(f"{out.backend}/{out.model} {why(out.decision, policies)}" for out in denied) or "it has none"
+
+
+def why(decision: Decision, policies: dict[str, Policy]) -> str:
+    """What a refusing decision was made by, in words."""
+    if decision.errors:
+        return f"is refused because a policy could not be evaluated ({'; '.join(decision.errors)})"
+    if not decision.policies:
+        return "is permitted by no policy"
+    told = (f"{one} ({text})" if (text := policies[one].description.rstrip(".")) else one for one in decision.policies)
+    return f"is forbidden by {', '.join(told)}"
+
+
+def _remedies(policies: Iterable[Policy]) -> list[str]:
+    texts = dict.fromkeys(policy.remedy.strip() for policy in policies)
+    return [text if text.endswith((".", "!", "?")) else f"{text}." for text in texts if text]
+
+
+def _allowed(model: str, data_class: DataClass, classes: dict[str, tuple[str, ...]], models: tuple[str, ...]) -> str:
+    parts = [f"{name} data at {', '.join(backends)}" for name, backends in classes.items()]
+    allowed = [f"{model!r} with {'; or '.join(parts)}"] if parts else []
+    if models:
+        allowed.append(f"{data_class.value} data with {', '.join(map(repr, models))}")
+    if not allowed:
+        return "Nothing else is allowed to this principal here: ask whoever writes the policies."
+    return f"Allowed would be: {'. Or '.join(allowed)}."

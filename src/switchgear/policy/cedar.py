@@ -1,0 +1,151 @@
+"""Cedar, asked: compiled policies over a fixed world, and what they decide. Nothing is remembered here (see `policy.authz`)."""
+
+import glob
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cedarpy
+import msgspec
+
+from switchgear.core.authorization import PolicyText, Purpose
+from switchgear.core.data_class import DataClass
+from switchgear.core.errors import ConfigError, Problem
+from switchgear.policy.cedar_check import check
+from switchgear.policy.cedar_schema import Json, Uid, World, entities, principal, reference, uid
+from switchgear.policy.cedar_text import Policy, read
+
+_FAILED = re.compile(r"^error while evaluating policy `([^`]*)`: (.*)$", re.DOTALL)
+
+
+class Sending(NamedTuple):
+    """Something that may be sent somewhere."""
+
+    purpose: Purpose
+    place: str
+    """Name of a backend, or of another place of the world."""
+    model_there: str = ""
+    """The model's name at that place."""
+
+
+class Decision(NamedTuple):
+    """Whether it may, and what said so."""
+
+    allowed: bool
+    policies: tuple[str, ...] = ()
+    """Ids, in order: the permits that allowed it; or the forbids that forbade it and the policies that failed. None where it is refused
+    because no policy permits it."""
+    errors: tuple[str, ...] = ()
+    """Why policies failed: `ID: reason`. A policy that fails forbids, whatever it was to say."""
+
+
+_NOT_HERE = Decision(False, (), ("cedar: the place or the model is not one of this snapshot",))
+
+
+def load_policies(files: Iterable[str], *, root: Path = Path()) -> tuple[PolicyText, ...]:
+    """Texts of the files that paths and patterns name, each once, in order. Raises ConfigError for each that gives none."""
+    texts: dict[str, PolicyText] = {}
+    problems: list[Problem] = []
+    for name in files:
+        found = sorted(glob.glob(name, root_dir=root, recursive=True)) if glob.has_magic(name) else [name]
+        if not found:
+            problems.append(
+                Problem(name, "matches no file", "Correct the pattern; it begins at the working directory.")
+            )
+        for file in found:
+            try:
+                texts.setdefault(file, PolicyText(file, (root / file).read_text(encoding="utf-8")))
+            except OSError as error:
+                problems.append(Problem(file, f"cannot be read: {error.strerror}", "Name a file that can."))
+            except UnicodeDecodeError:
+                problems.append(Problem(file, "is not UTF-8 text", "Save it as UTF-8."))
+    if problems:
+        raise ConfigError(problems)
+    return tuple(texts.values())
+
+
+class PolicySet:
+    """Policies of a snapshot over its world."""
+
+    def __init__(self, policies: Sequence[Policy], world: World) -> None:
+        self.world = world
+        self.policies = {policy.id: policy for policy in policies}
+        static = {policy.id: policy.json for policy in policies}
+        text = msgspec.json.encode({"staticPolicies": static, "templates": {}, "templateLinks": []})
+        self._handle = cedarpy.PolicySet.from_json_str(text.decode())
+        self._entities = cedarpy.Entities.from_json_str(json.dumps(entities(world)))
+        self.uids: frozenset[Uid] = frozenset().union(*(policy.uids for policy in policies))
+        """Every entity that any policy names."""
+        self.reads_names = any("name" in policy.attributes for policy in policies)
+        """Whether a policy looks at names of principals as texts."""
+
+    @classmethod
+    def compiled(cls, texts: tuple[PolicyText, ...], world: World) -> "PolicySet":
+        """Check and compile. Raises ConfigError with every problem."""
+        checked = check(texts, world)
+        if checked.problems:
+            raise ConfigError(list(checked.problems))
+        return cls(checked.policies, world)
+
+    @classmethod
+    def of_checked(cls, texts: tuple[PolicyText, ...], world: World) -> "PolicySet":
+        """Compile texts that were checked elsewhere: a worker, of its snapshot. Raises ConfigError where one cannot even be read."""
+        policies, problems = read(texts)
+        if problems:
+            raise ConfigError(problems)
+        return cls(policies, world)
+
+    def with_principal(self, name: str, team: str, roles: Iterable[str]) -> cedarpy.Entities:
+        """The world and a principal in it."""
+        return self._entities.with_added_json_str(json.dumps([principal(name, team, roles)]))
+
+    def decide(
+        self,
+        name: str,
+        around: cedarpy.Entities,
+        model: str,
+        data_class: DataClass,
+        sendings: Sequence[Sending],
+    ) -> list[Decision]:
+        """What the policies say of each sending; `around` is what `with_principal` gave for this name. 75 to 110 us each."""
+        who = uid("Principal", name)
+        requests = [
+            {
+                "principal": who,
+                "action": uid("Action", sending.purpose.value),
+                "resource": uid("Backend", sending.place),
+                "context": _context(model, sending.model_there, data_class),
+            }
+            for sending in sendings
+        ]
+        found = cedarpy.is_authorized_batch(requests, self._handle, around)
+        return [
+            self._decision(one) if sending.place in self.world.places and model in self.world.models else _NOT_HERE
+            for sending, one in zip(sendings, found, strict=True)
+        ]
+
+    def _decision(self, result: cedarpy.AuthzResult) -> Decision:
+        errors = result.diagnostics.errors
+        named = set(result.diagnostics.reasons)
+        if not errors:
+            return Decision(result.allowed, self._ordered(named))
+        failed = [(found[1], found[2]) if (found := _FAILED.match(error)) else ("", error) for error in errors]
+        if result.allowed:
+            named = set()  # permits; what refuses is that others failed
+        named.update(policy for policy, _ in failed)
+        return Decision(
+            False, self._ordered(named), tuple(sorted(f"{policy or 'cedar'}: {why}" for policy, why in failed))
+        )
+
+    def _ordered(self, ids: set[str]) -> tuple[str, ...]:
+        return tuple(policy for policy in self.policies if policy in ids)
+
+
+def _context(model: str, model_there: str, data_class: DataClass) -> Json:
+    return {
+        "model": reference("Model", model),
+        "model_there": model_there,
+        "data_class": reference("DataClass", data_class.value),
+    }
