@@ -6,6 +6,7 @@ from switchgear.hardware.model import Architecture, Figure, Kind, Physics, Preci
 
 NAMES = [
     "h100-sxm",
+    "a100-sxm",
     "h200-sxm",
     "b200",
     "mi300x",
