@@ -62,6 +62,7 @@ class KeptRecords:
 
     def __init__(self, *, strict: bool = False) -> None:
         self.strict = strict
+        self.writable = True
         self.kept: list[Record] = []
         self.fail: Exception | None = None
         self.arrived = asyncio.Event()
@@ -123,7 +124,6 @@ class Plane:
         self._limits = limits
         self._speed = speed
         self._max_retries = max_retries
-        self.writable = True
         self.records = records or KeptRecords(strict=strict)
         self._refuse = refuse_unrecorded
 
@@ -153,7 +153,7 @@ class Plane:
         self.snapshot = make_snapshot(backends, models, (demo, *self._keys))
         table = self.builder.build(self.snapshot)
         desk = Desk(asyncio.get_running_loop(), "test/0", time.time, self.records, refuse_unrecorded=self._refuse)
-        self.gateway = Gateway(table, desk, writable=lambda: self.writable, rng=random.Random(7))
+        self.gateway = Gateway(table, desk, rng=random.Random(7))
         self.server = Server(
             self.gateway.handle, check_head=self.gateway.check_head, error_body=error_body, limits=self._limits
         )

@@ -20,7 +20,7 @@ from switchgear.core.snapshot import (
 )
 from switchgear.gateway import table
 from switchgear.gateway.call import Call, Desk
-from switchgear.gateway.head import CallHead
+from switchgear.gateway.head import CallHead, read_head
 from switchgear.wire.exchange import Exchange
 
 
@@ -45,7 +45,7 @@ def make_head(endpoint: Endpoint = Endpoint.CHAT, **fields: Any) -> CallHead:
     fields.setdefault("model", "chat")
     if endpoint is Endpoint.CHAT:
         fields.setdefault("messages", [{"role": "user", "content": "Good day."}])
-    return CallHead(endpoint, msgspec.json.encode(fields))
+    return read_head(endpoint, msgspec.json.encode(fields))
 
 
 def make_call(route: table.Route, head: CallHead, *, deadline_s: float = 1000.0) -> Call:
@@ -53,7 +53,7 @@ def make_call(route: table.Route, head: CallHead, *, deadline_s: float = 1000.0)
     loop = asyncio.get_running_loop()
     desk = Desk(loop, "test/0", loop.time, None, refuse_unrecorded=False)  # type: ignore[arg-type]  # it leaves no record
     exchange = Exchange(None, b"POST", b"/", {}, b"", None, 0.0)  # type: ignore[arg-type]  # gone
-    call = Call(desk, table.Table(route_snapshot(), {}, {}), exchange, "call_x", head.endpoint, head.endpoint.value)
+    call = Call(desk, table.Table(route_snapshot(), {}, {}), exchange, "call_x", head.endpoint, 0.0, 0.0, 0)
     call.head, call.route, call.deadline_s = head, route, deadline_s
     call.candidates = list(route.targets)
     note_attempt(call, route.targets[0])

@@ -132,7 +132,7 @@ async def test_a_record_that_cannot_be_kept_leaves_a_stream_without_a_clean_end(
 async def test_where_serving_comes_first_the_answer_is_given_all_the_same(streamed: bool) -> None:
     async with Plane("a", strict=True, refuse_unrecorded=False) as plane:
         plane.records.fail = OSError("disk full")
-        plane.writable = False
+        plane.records.writable = False
         answer = await plane.send({**CALL, "stream": streamed})
         assert answer.status == 200
         assert b"error" not in answer.body
@@ -141,13 +141,13 @@ async def test_where_serving_comes_first_the_answer_is_given_all_the_same(stream
 @pytest.mark.parametrize("strict", [False, True], ids=["batched", "strict"])
 async def test_no_call_is_sent_anywhere_while_the_journal_cannot_be_written(strict: bool) -> None:
     async with Plane("a", strict=strict, refuse_unrecorded=True) as plane:
-        plane.writable = False
+        plane.records.writable = False
         for streamed in (False, True):
             answer = await plane.send({**CALL, "stream": streamed})
             checked(answer, "journal_unavailable")
             assert answer.headers["retry-after"] == "5"
         assert plane.places["a"].state()["counts"] == {}
-        plane.writable = True
+        plane.records.writable = True
         assert (await plane.send(CALL)).status == 200
 
 

@@ -81,9 +81,9 @@ async def breaker_open(plane: Plane) -> Answer:
 
 
 async def journal_unavailable(plane: Plane) -> Answer:
-    plane.writable = False
+    plane.records.writable = False
     answer = await plane.send(CALL)
-    plane.writable = True
+    plane.records.writable = True
     return answer
 
 

@@ -11,7 +11,7 @@ from tests.gateway.routes import make_head
 
 from switchgear.core.snapshot import Capabilities, Endpoint
 from switchgear.gateway.errors import Refused
-from switchgear.gateway.head import CallHead, with_usage_asked
+from switchgear.gateway.head import read_head, with_usage_asked
 
 CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES = (
     Endpoint.CHAT,
@@ -26,13 +26,13 @@ SCHEMA = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type":
 
 def refused(endpoint: Endpoint, body: bytes) -> Refused:
     with pytest.raises(Refused) as caught:
-        CallHead(endpoint, body)
+        read_head(endpoint, body)
     return caught.value
 
 
 @pytest.mark.parametrize("endpoint", Endpoint)
 def test_the_least_of_each_endpoint(endpoint: Endpoint) -> None:
-    head = CallHead(endpoint, b'{"model":"chat"}')
+    head = read_head(endpoint, b'{"model":"chat"}')
     assert (head.model, head.pin, head.streamed, head.choices, head.max_tokens) == ("chat", "", False, 1, 0)
     assert head.lacks(ABLE, 1) == ""
 
@@ -123,7 +123,7 @@ def test_embeddings_are_not_streamed() -> None:
 
 @pytest.mark.parametrize(("value", "streamed"), [("true", True), ("false", False), ("null", False), (" true ", True)])
 def test_stream(value: str, streamed: bool) -> None:
-    assert CallHead(CHAT, f'{{"model":"m","stream":{value}}}'.encode()).streamed is streamed
+    assert read_head(CHAT, f'{{"model":"m","stream":{value}}}'.encode()).streamed is streamed
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_stream(value: str, streamed: bool) -> None:
     ],
 )
 def test_a_key_given_twice_is_read_one_way_only_and_sent_once(body: bytes, model: str, streamed: bool) -> None:
-    head = CallHead(CHAT, body)
+    head = read_head(CHAT, body)
     assert (head.model, head.streamed) == (model, streamed)
     sent = msgspec.json.encode(head.fields)
     assert sent.count(b'"model"') == 1, "a backend cannot read the other one"
@@ -265,7 +265,7 @@ def test_asking_for_usage_leaves_other_options_as_they_are() -> None:
 
 def test_values_are_kept_byte_for_byte() -> None:
     body = b'{ "model" : "m", "temperature":1.0e-1 , "messages": [ {"role" : "user","content":"\\u00e9\xc3\xa9"} ], "x": {"a":1,"a":2} }'
-    fields = CallHead(CHAT, body).fields
+    fields = read_head(CHAT, body).fields
     assert bytes(fields["temperature"]) == b"1.0e-1"
     assert bytes(fields["messages"]) == b'[ {"role" : "user","content":"\\u00e9\xc3\xa9"} ]'
     assert bytes(fields["x"]) == b'{"a":1,"a":2}'
@@ -320,7 +320,7 @@ def test_whatever_comes_is_read_or_refused(
         at = noise[0] % (len(body) + 1)
         body = body[:at] + noise[1] + body[at:]
     try:
-        head = CallHead(endpoint, body)
+        head = read_head(endpoint, body)
     except Refused as error:
         refusal = error
     else:

@@ -4,25 +4,34 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from time import monotonic
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from switchgear.core.record import Attempt, AttemptKind
 from switchgear.core.snapshot import Delivery, Endpoint, Key
+from switchgear.gateway.attempt import Try
 from switchgear.gateway.call import Call, Desk
 from switchgear.gateway.candidates import allowed_route, candidates_of, refusal
 from switchgear.gateway.dispatch import Dispatch
 from switchgear.gateway.errors import CATALOGUE, Refused, error_body
-from switchgear.gateway.head import ASSUMED_COMPLETION_TOKENS, CallHead
+from switchgear.gateway.head import (
+    ASSUMED_COMPLETION_TOKENS,
+    UNREADABLE,
+    CallHead,
+    decode_fields,
+    read_head,
+    surely_plain,
+)
 from switchgear.gateway.strategies import STRATEGIES, Ask
-from switchgear.gateway.table import Route, Table
+from switchgear.gateway.table import Plan, Route, Table
 from switchgear.wire.errors import RefusedRequest
 from switchgear.wire.exchange import JSON, Exchange
 
 log = logging.getLogger(__name__)
-_ENDPOINTS = {f"/v1/{endpoint.value}".encode(): (endpoint, endpoint.value) for endpoint in Endpoint}
+_ENDPOINTS = {f"/v1/{endpoint.value}".encode(): endpoint for endpoint in Endpoint}
 _MODELS = b"/v1/models"
 _FORWARDED = (b"openai-beta", b"traceparent", b"tracestate", b"x-request-id", b"idempotency-key")
 """Headers of the caller that its backend gets too; all others stay here."""
@@ -31,64 +40,78 @@ _TIMEOUT = b"x-switchgear-timeout-s"
 _READ = frozenset((*_FORWARDED, _DELIVERY, _TIMEOUT))
 
 
-class Caller:
-    """What is known of a connection's caller: its key, by the table that said so."""
+class Caller(msgspec.Struct, frozen=True, eq=False):
+    """What is known of a connection's caller by the head of its request: its key, by the table that said so."""
 
-    __slots__ = ("key", "table")
-
-    def __init__(self, table: Table, key: Key | None) -> None:
-        self.table = table
-        self.key = key
+    table: Table
+    key: Key | None
+    plans: dict[bytes, Plan] | None = None
+    """For a head that says nothing which a decision needs: what is known of its calls by their model."""
 
 
 class Gateway:
     """Serves one table; `serve` swaps in another at once, calls under way keep theirs."""
 
-    def __init__(
-        self, table: Table, desk: Desk, *, writable: Callable[[], bool], rng: random.Random | None = None
-    ) -> None:
+    def __init__(self, table: Table, desk: Desk, *, rng: random.Random | None = None) -> None:
         self.table = table
         self.desk = desk
-        self._writable = writable
         self._random = rng or random.Random()  # noqa: S311  spreads load and waits; no secret depends on it
         self._created = int(time.time())  # noqa: TID251  shown as the age of each model, decides nothing
         self._id_head = os.urandom(4).hex()
         self._id_count = 0
+        self._driven = self._drive  # bound once: a call holds it
 
     def serve(self, table: Table) -> None:
         self.table = table
 
-    def _call_id(self) -> str:
+    def _call_id(self, at_s: float) -> str:
         """Unique, and in the order of time when sorted: milliseconds, this process, a count."""
-        self._id_count += 1
-        return f"call_{int(self.desk.now_s() * 1000):011x}{self._id_head}{self._id_count & 0xFFFFF:05x}"
+        self._id_count = count = self._id_count + 1
+        return f"call_{int(at_s * 1000):011x}{self._id_head}{count & 0xFFFFF:05x}"
 
     # -- wire.Server --
 
     def check_head(self, exchange: Exchange) -> RefusedRequest | None:
         """Who calls is known before the body is read. The refusal itself is left to `handle`, which leaves a record."""
-        exchange.context = caller = self._identify(exchange.headers)
+        exchange.context = caller = self._recognize(exchange)
         authorization = exchange.headers.get(b"authorization")
         if caller.key is None and exchange.method == b"POST" and _large(exchange.headers):
             code = "missing_key" if authorization is None else "invalid_api_key"
             return RefusedRequest(401, code, CATALOGUE[code].meaning)
         return None
 
-    def _identify(self, headers: dict[bytes, bytes]) -> "Caller":
+    def _identify(self, headers: Mapping[bytes, bytes]) -> Key | None:
         authorization = headers.get(b"authorization")
         if authorization is not None and authorization[:7].lower() == b"bearer ":
-            return Caller(self.table, self.table.identify(authorization[7:].strip()))
-        return Caller(self.table, None)
+            return self.table.identify(authorization[7:].strip())
+        return None
+
+    def _recognize(self, exchange: Exchange) -> Caller:
+        """Who calls, and whether its calls may go the short way."""
+        key, headers = self._identify(exchange.headers), exchange.headers
+        endpoint = _ENDPOINTS.get(exchange.target)
+        if key is None or endpoint is None or exchange.method != b"POST" or not _READ.isdisjoint(headers):
+            return Caller(self.table, key)
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            return Caller(self.table, key)
+        return Caller(self.table, key, self.table.plans(key, endpoint))
 
     def _key(self, exchange: Exchange) -> Key | None:
         """Whose call this is, by the keys that are served now: a connection may have shown its key to a table before."""
         caller = exchange.context
-        if not isinstance(caller, Caller) or caller.table is not self.table:
-            caller = self._identify(exchange.headers)
-        return caller.key
+        if isinstance(caller, Caller) and caller.table is self.table:
+            return caller.key
+        return self._identify(exchange.headers)
 
     def handle(self, exchange: Exchange) -> None:
         """One request. POST to an endpoint is a call; all else is answered at once."""
+        caller = exchange.context
+        if isinstance(caller, Caller) and caller.plans and caller.table is self.table:
+            try:
+                if self._go_straight(exchange, caller.plans):
+                    return
+            except UNREADABLE:
+                pass  # the long way says what is wrong with it
         endpoint = _ENDPOINTS.get(exchange.target)
         if endpoint is None:
             target = exchange.target.partition(b"?")[0]
@@ -99,7 +122,9 @@ class Gateway:
         if exchange.method != b"POST":
             _error(exchange, "method_not_allowed", "Calls are sent with POST.", b"allow: POST\r\n")
             return
-        call = Call(self.desk, self.table, exchange, self._call_id(), *endpoint)
+        started_s, body = exchange.received_s, exchange.body
+        at_s = self.desk.now_s() - (monotonic() - started_s)
+        call = Call(self.desk, self.table, exchange, self._call_id(at_s), endpoint, started_s, at_s, len(body))
         try:
             head, route = self._admit(call)
         except Refused as error:
@@ -107,7 +132,7 @@ class Gateway:
             return
         except Exception as error:
             log.exception("call %s met a defect", call.id)
-            call.candidates = []  # it is not among the calls dispatched
+            call.candidates = ()  # it is not among the calls dispatched
             call.defect(error)
             return
         self.desk.calls += 1
@@ -117,6 +142,84 @@ class Gateway:
         except Exception as error:
             log.exception("call %s met a defect", call.id)
             call.defect(error)
+
+    # -- the short way --
+
+    def _go_straight(self, exchange: Exchange, plans: dict[bytes, Plan]) -> bool:
+        """Send a plain call of a known kind to its first target, in as few steps as it takes. False: nothing has happened.
+
+        It decides what `_admit` and `Dispatch.begin` would decide. Whatever is unusual about the call, the targets or the
+        gateway at this moment goes the long way; so does everything after a failed attempt.
+        """
+        body, desk = exchange.body, self.desk
+        fields = decode_fields(body)
+        plan = plans.get(bytes(fields.get("model", b"")))
+        if plan is None or not surely_plain(fields, body) or (desk.refuse_unrecorded and not desk.recorder.writable):
+            return False
+        route = plan.route
+        size = len(body)
+        if size > route.short_bytes:
+            return False
+        targets, started_s = route.targets, exchange.received_s
+        for target in targets:
+            state, backend_state = target.state, target.backend_state
+            if not state.breaker.closed or state.rest_until_s or backend_state.in_flight >= backend_state.max_in_flight:
+                return False
+        at_s, first, config = desk.now_s(), targets[0], route.config
+        route.state.retries.call(started_s)
+        fields["model"] = first.model_raw
+        endpoint = plan.endpoint
+        call = Call(
+            desk,
+            self.table,
+            exchange,
+            self._call_id(at_s),
+            endpoint,
+            started_s,
+            at_s,
+            size,
+            self._driven,
+            plan,
+            plan.key,
+            CallHead(endpoint, fields, route.name),
+            route,
+            started_s + config.deadline_s,
+            config.delivery,
+            targets,
+        )
+        desk.calls += 1
+        exchange.on_gone = call.gone
+        exchange.body = b""  # its fields live on in the head
+        try:
+            record = Attempt(first.backend_name, first.model, AttemptKind.FIRST, 0.0)
+            Try(call, first, AttemptKind.FIRST, fields, None, started_s, record).start()
+        except Exception as error:
+            log.exception("call %s met a defect", call.id)
+            call.defect(error)
+        return True
+
+    def _learn(self, call: Call, head: CallHead, route: Route) -> None:
+        """A plain call went the long way: the next of its kind need not."""
+        caller, key = call.exchange.context, call.key
+        raw = msgspec.json.encode(head.model)
+        if (
+            isinstance(caller, Caller)
+            and caller.plans is not None
+            and key is not None
+            and caller.table is self.table
+            and not head.pin
+            and route.straight
+            and call.endpoint in route.every
+            and raw not in caller.plans
+            and bytes(head.fields["model"]) == raw  # one spelling of each name: what is kept stays bounded
+        ):
+            caller.plans[raw] = Plan(call.table.snapshot, self.desk.name, key, call.endpoint, route)
+
+    def _drive(self, call: Call) -> Dispatch:
+        """The driver of a call that went the short way and whose first attempt failed."""
+        if call.head is None or call.route is None:
+            raise TypeError("a call without a head or a route has no attempts")
+        return Dispatch(call, call.head, call.route, self._random)
 
     # -- identify, authorize, admit, route --
 
@@ -128,7 +231,7 @@ class Gateway:
                 raise Refused("missing_key", "Send your key as a header: Authorization: Bearer KEY.")
             raise Refused("invalid_api_key", "The key is not known here.")
         call.key = key
-        if desk.refuse_unrecorded and not self._writable():
+        if desk.refuse_unrecorded and not desk.recorder.writable:
             raise Refused(
                 "journal_unavailable",
                 "Records cannot be written at the moment; calls are refused until they can.",
@@ -137,7 +240,7 @@ class Gateway:
         headers = exchange.headers
         if headers.get(b"content-encoding", b"identity") != b"identity":
             raise Refused("unsupported_content_encoding", "Send the body uncompressed.")
-        head = call.head = CallHead(call.endpoint, exchange.body)
+        head = call.head = read_head(call.endpoint, exchange.body)
         exchange.body = b""  # its fields live on in `head`
         route = call.route = allowed_route(table.routes, head, key)
         now_s = monotonic()
@@ -155,12 +258,13 @@ class Gateway:
         if candidates[0].state.rest_until_s > now_s:  # it asked to be left alone: whoever did not comes first
             candidates.sort(key=lambda target: target.state.rest_until_s > now_s)
         call.candidates = candidates
+        self._learn(call, head, route)
         route.state.retries.call(now_s)
         if config.hedge is not None:
             route.state.hedges.call(now_s)
         return head, route
 
-    def _read_headers(self, call: Call, headers: dict[bytes, bytes]) -> None:
+    def _read_headers(self, call: Call, headers: Mapping[bytes, bytes]) -> None:
         for name in _FORWARDED:
             if name in headers:
                 call.forwarded += b"%b: %b\r\n" % (name, headers[name])
@@ -258,7 +362,7 @@ class Gateway:
         return any(target.state.breaker.allows(now_s) for target in self.table.targets())
 
 
-def _large(headers: dict[bytes, bytes]) -> bool:
+def _large(headers: Mapping[bytes, bytes]) -> bool:
     """Whether a body is too large to be read from somebody unknown."""
     return b"transfer-encoding" in headers or int(headers.get(b"content-length", b"0")) > 64 * 1024
 

@@ -4,9 +4,14 @@
 """
 
 import asyncio
+import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
+
+import msgspec
 
 from switchgear.backends.errors import BackendError
 from switchgear.backends.model import Answer, Fields, Usage
@@ -18,6 +23,8 @@ from switchgear.gateway.table import Target
 from switchgear.wire.client import ClientConnection
 from switchgear.wire.errors import AnswerTooLarge, ResetError
 
+log = logging.getLogger(__name__)
+_NO_HEADERS: Mapping[bytes, bytes] = MappingProxyType({})
 _STALE = 8
 """So many stale pooled connections are replaced unseen before a reset counts as the backend's."""
 ANSWER_BYTES = 256 * 1024 * 1024
@@ -26,53 +33,51 @@ ANSWER_BYTES = 256 * 1024 * 1024
 Ended = Callable[["Try", Failure | None], None]
 
 
-class Try:
-    """An attempt whose answer is kept until it is whole. `ended` hears of its end: None, or the failure."""
+class Try(msgspec.Struct, eq=False):
+    """An attempt whose answer is kept until it is whole. `ended` hears of its end: None, or the failure.
 
-    __slots__ = (
-        "_connecting",
-        "_connection",
-        "_ended",
-        "_kept",
-        "_over",
-        "_probe",
-        "_request",
-        "_size",
-        "_stale",
-        "began_s",
-        "call",
-        "fields",
-        "finish_reason",
-        "first_s",
-        "headers",
-        "record",
-        "status",
-        "target",
-    )
+    Without `ended` it is the first attempt of a call that went the short way: its answer ends the call, and only a failure
+    makes the call a driver.
+    """
 
-    streamed = False
+    streamed: ClassVar[bool] = False
+    call: Call
+    target: Target
+    kind: AttemptKind
+    fields: Fields
+    ended: Ended | None
+    began_s: float
+    record: Attempt
+    status: int = 0
+    headers: Mapping[bytes, bytes] = _NO_HEADERS
+    first_s: float = 0.0
+    """When the first token (or, unstreamed, the head) came, monotonic seconds; 0 before."""
+    finish_reason: str = ""
+    over: bool = False
+    probe: bool = False
+    """Whether its target's breaker lets it through as the probe."""
+    connection: ClientConnection | None = None
+    connecting: "asyncio.Task[None] | None" = None
+    kept: list[bytes] = []
+    size: int = 0
+    stale: int = _STALE
+    request: bytes = b""
 
-    def __init__(
-        self, call: Call, target: Target, kind: AttemptKind, fields: Fields, ended: Ended, waited_s: float = 0.0
-    ) -> None:
-        self.call = call
-        self.target = target
-        self.fields = fields
-        self.status = 0
-        self.headers: dict[bytes, bytes] = {}
-        self.first_s = 0.0
-        """When the first token (or, unstreamed, the head) came, monotonic seconds; 0 before."""
-        self.finish_reason = ""
-        self._ended = ended
-        self._over = False
-        self._connection: ClientConnection | None = None
-        self._connecting: asyncio.Task[None] | None = None
-        self._kept: list[bytes] = []
-        self._size = 0
-        self._stale = _STALE
-        self.began_s = began_s = monotonic()
-        self.record = Attempt(target.backend_name, target.model, kind, began_s - call.started_s, waited_s=waited_s)
-        call.attempts.append(self.record)
+    @classmethod
+    def of(
+        cls,
+        call: Call,
+        target: Target,
+        kind: AttemptKind,
+        fields: Fields,
+        ended: Ended,
+        waited_s: float = 0.0,
+        **own: Any,
+    ) -> Self:
+        """One that begins now; `own` are the fields of a kind of its own."""
+        began_s = monotonic()
+        record = Attempt(target.backend_name, target.model, kind, began_s - call.started_s, waited_s=waited_s)
+        return cls(call, target, kind, fields, ended, began_s, record, **own)
 
     # -- asking --
 
@@ -80,12 +85,14 @@ class Try:
         """Ask the target; on an idle connection at once, else on a new one."""
         call, target = self.call, self.target
         state = target.state
-        self._probe = False if state.breaker.closed else state.breaker.began(self.began_s)
+        if not state.breaker.closed:
+            self.probe = state.breaker.began(self.began_s)
         state.in_flight += 1
         target.backend_state.in_flight += 1
         call.running.append(self)
+        call.attempts.append(self.record)
         body = target.adapter.body(self.fields)
-        self._request = b"%b%bcontent-length: %d\r\n\r\n%b" % (
+        self.request = b"%b%bcontent-length: %d\r\n\r\n%b" % (
             target.heads[call.endpoint],
             call.forwarded,
             len(body),
@@ -95,95 +102,106 @@ class Try:
         if connection is not None:
             self._send(connection)
         else:
-            self._connecting = call.desk.tasks.start(self._connect())
+            self.connecting = call.desk.tasks.start(self._connect())
 
     async def _connect(self) -> None:
         connect_s = min(self.target.timeouts.connect_s, self.call.deadline_s - monotonic())
         try:
             connection = await self.target.pool.acquire(max(0.001, connect_s))
         except SwitchgearError as error:
-            self._connecting = None
+            self.connecting = None
             self._failed(error)
         else:
-            self._connecting = None
+            self.connecting = None
             self._send(connection)
 
     def _send(self, connection: ClientConnection) -> None:
         timeouts = self.target.timeouts
-        self._connection = connection
+        self.connection = connection
         deadline_s = self.began_s + timeouts.total_s
         if deadline_s > self.call.deadline_s:
             deadline_s = self.call.deadline_s
         if self.streamed:
             connection.send(
-                self._request,
+                self.request,
                 self,
                 first_s=timeouts.first_token_s,
                 idle_s=timeouts.idle_s,
                 deadline=deadline_s,
                 hold_first=True,
             )
-        else:  # hold_first: the one limit is the whole answer's
-            total_s = timeouts.total_s
-            connection.send(self._request, self, first_s=total_s, idle_s=total_s, deadline=deadline_s, hold_first=True)
+        else:  # the one limit is the whole answer's
+            connection.send_whole(self.request, self, deadline_s)
 
     def cancel(self, *, lost: bool = False) -> None:
         """End it at once: the caller is gone, or (`lost`) another attempt was first. The backend sees its connection close."""
-        if self._over:
+        if self.over:
             return
         record = self.record
         record.duration_s = monotonic() - self.began_s
         record.outcome = AttemptOutcome.LOST if lost else AttemptOutcome.CANCELLED
         self._bill_partly()
-        self.target.state.breaker.abandoned(probe=self._probe)
+        self.target.state.breaker.abandoned(probe=self.probe)
         self._close()
 
     # -- wire.Receiver --
 
-    def on_whole(self, status: int, headers: dict[bytes, bytes], body: bytes) -> None:
-        self.on_head(status, headers)
-        self._kept.append(body)
+    def on_whole(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.first_s = monotonic()
+        self.kept.append(body)
         self.on_end()
 
-    def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
+    def on_head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
         self.status = status
         self.headers = headers
         self.first_s = monotonic()
 
     def on_data(self, data: bytes) -> None:
-        self._size += len(data)
-        if self._size > ANSWER_BYTES:
+        self.size += len(data)
+        if self.size > ANSWER_BYTES:
             self._failed(AnswerTooLarge(f"the answer is larger than {ANSWER_BYTES} bytes"))
         else:
-            self._kept.append(data)
+            self.kept.append(data)
 
     def on_end(self) -> None:
-        self._connection = None  # it serves others from now on
-        if self._over:
+        self.connection = None  # it serves others from now on
+        if self.over:
             return
         try:
-            if self.status == 200:
-                answer: Answer = self.target.adapter.answer(self.call.endpoint, self.body())
+            body = self.kept[0] if len(self.kept) == 1 else b"".join(self.kept)
+            try:
+                if self.status == 200:
+                    answer: Answer = self.target.adapter.answer(self.call.endpoint, body)
+                else:
+                    answer = self._judge_status()
+            except BackendError as error:
+                self._failed(error)
+                return
+            self.finish_reason = answer.finish_reason
+            self._bill(answer.usage, answer.text_bytes)
+            now_s = monotonic()
+            self._succeeded(now_s)
+            if self.ended is None:
+                self.call.succeed(self, body, now_s)
             else:
-                answer = self._judge_status()
-        except BackendError as error:
-            self._failed(error)
-            return
-        self.finish_reason = answer.finish_reason
-        self._bill(answer.usage, answer.text_bytes)
-        self._succeeded()
+                self.ended(self, None)
+        except Exception as error:
+            log.exception("call %s met a defect", self.call.id)
+            self.call.defect(error)
 
     def on_fault(self, error: Exception) -> None:
-        self._connection = None
-        if self._over:
+        self.connection = None
+        if self.over:
             return
-        if isinstance(error, ResetError) and error.reused and self._stale:
-            self._stale -= 1  # a pooled connection that was stale is replaced unseen
+        if isinstance(error, ResetError) and error.reused and self.stale:
+            self.stale -= 1  # a pooled connection that was stale is replaced unseen
             connection = self.target.pool.try_acquire()
             if connection is not None:
                 self._send(connection)
             else:
-                self._connecting = self.call.desk.tasks.start(self._connect())
+                self.connecting = self.call.desk.tasks.start(self._connect())
             return
         if not isinstance(error, SwitchgearError):
             raise TypeError("the wire tells of its own errors only") from error
@@ -191,7 +209,7 @@ class Try:
 
     def body(self) -> bytes:
         """What came of the answer's body."""
-        kept = self._kept
+        kept = self.kept
         return kept[0] if len(kept) == 1 else b"".join(kept)
 
     # -- the end --
@@ -203,22 +221,23 @@ class Try:
             return self.target.adapter.answer(self.call.endpoint, self.body())
         raise self.target.adapter.error(status, self.headers, self.body(), self.call.desk.now_s())
 
-    def _succeeded(self) -> None:
-        now_s = monotonic()
-        record, state = self.record, self.target.state
-        duration_s = now_s - self.began_s
-        latency_s = self.first_s - self.began_s
+    def _succeeded(self, now_s: float) -> None:
+        record, state, began_s = self.record, self.target.state, self.began_s
+        duration_s = now_s - began_s
+        latency_s = self.first_s - began_s
         record.status = self.status
         record.duration_s = duration_s
         record.outcome = AttemptOutcome.OK
         record.ttft_s = latency_s
         state.latency.observe(latency_s, now_s)
-        state.breaker.completed(now_s, good=True, duration_s=duration_s, probe=self._probe)
+        if self.probe:
+            state.breaker.completed(now_s, good=True, duration_s=duration_s, probe=True)
+        else:
+            state.breaker.well(now_s, duration_s)
         self._close()
-        self._ended(self, None)
 
     def _failed(self, error: SwitchgearError) -> None:
-        if self._over:
+        if self.over:
             return
         failure = failure_of(error)
         now_s = monotonic()
@@ -234,24 +253,27 @@ class Try:
             state.rest_until_s = now_s + failure.retry_after_s
         if failure.blames_target:
             state.last_error = failure.reason
-            state.breaker.completed(now_s, good=False, duration_s=record.duration_s, probe=self._probe)
+            state.breaker.completed(now_s, good=False, duration_s=record.duration_s, probe=self.probe)
         else:
-            state.breaker.abandoned(probe=self._probe)
+            state.breaker.abandoned(probe=self.probe)
         self._close()
-        self._ended(self, failure)
+        if self.ended is not None:
+            self.ended(self, failure)
+        elif self.call.drive is not None:
+            self.call.drive(self.call).ended(self, failure)
 
     def _close(self) -> None:
         """Let go of everything; an exchange that has not come to its end is closed."""
-        self._over = True
+        self.over = True
         target = self.target
         target.state.in_flight -= 1
         target.backend_state.in_flight -= 1
         self.call.running.remove(self)
-        if self._connecting is not None:
-            self._connecting.cancel()
-        if self._connection is not None and not self._detach():
-            self._connection.cancel()
-            self._connection = None
+        if self.connecting is not None:
+            self.connecting.cancel()
+        if self.connection is not None and not self._detach():
+            self.connection.cancel()
+            self.connection = None
 
     def _detach(self) -> bool:
         """Whether the exchange may run on to its end although the attempt is over."""
@@ -260,19 +282,20 @@ class Try:
     # -- usage and cost --
 
     def _bill(self, usage: Usage | None, text_bytes: int) -> None:
-        record = self.record
+        record, target = self.record, self.target
         if usage is not None:
-            record.prompt_tokens = usage.prompt_tokens
-            record.cached_tokens = usage.cached_tokens
-            record.completion_tokens = usage.completion_tokens
+            prompt, cached, completion = usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens
             record.usage = "reported"
         else:
             head = self.call.head
-            per_token = self.target.backend.capabilities.bytes_per_token
-            record.prompt_tokens = head.prompt_tokens(per_token) if head is not None else 0
-            record.completion_tokens = math.ceil(text_bytes / per_token)
+            per_token = target.backend.capabilities.bytes_per_token
+            prompt, cached = head.prompt_tokens(per_token) if head is not None else 0, 0
+            completion = math.ceil(text_bytes / per_token)
             record.usage = "estimated"
-        record.cost_usd = self.target.cost_usd(record.prompt_tokens, record.cached_tokens, record.completion_tokens)
+        record.prompt_tokens = prompt
+        record.cached_tokens = cached
+        record.completion_tokens = completion
+        record.cost_usd = target.cost_usd(prompt, cached, completion)
 
     def _bill_partly(self) -> None:
         """An attempt that was cut off unstreamed: a hedge that lost had its prompt read; else nothing came of it."""

@@ -5,6 +5,7 @@ nothing through for `open_s`; then it is half-open and lets exactly one probe th
 (Nygard, Release It!, 2nd ed., "Circuit Breaker".)
 """
 
+import math
 from enum import StrEnum
 
 from switchgear.core.snapshot import Breaker
@@ -24,10 +25,13 @@ class CircuitBreaker:
     __slots__ = (
         "_bad",
         "_good",
+        "_now_good",
         "_opened_s",
         "_probing",
         "_row",
         "_slot",
+        "_slot_end_s",
+        "_slow_s",
         "_state",
         "_width_s",
         "closed",
@@ -47,6 +51,10 @@ class CircuitBreaker:
         self._row = 0
         self._width_s = settings.window_s / _BUCKETS
         self._slot = 0
+        self._slot_end_s = 0.0
+        self._slow_s = math.inf if settings.slow_call_s is None else settings.slow_call_s
+        self._now_good = 0
+        """Good calls of the present slot, not yet in `_good`."""
         self._good = [0] * _BUCKETS
         self._bad = [0] * _BUCKETS
 
@@ -79,8 +87,7 @@ class CircuitBreaker:
 
     def completed(self, now_s: float, *, good: bool, duration_s: float, probe: bool) -> None:
         """A call came to its end, good or not."""
-        slow = self.settings.slow_call_s
-        if slow is not None and duration_s > slow:
+        if duration_s > self._slow_s:
             good = False
         if probe:
             self._probing = False
@@ -91,17 +98,16 @@ class CircuitBreaker:
             return
         if self._state is not BreakerState.CLOSED:
             return  # began before it opened: tells nothing new
-        slot = int(now_s / self._width_s)
-        if slot != self._slot:
-            self._turn(slot)
+        if now_s >= self._slot_end_s:
+            self._turn(now_s)
         if good:
-            self._good[slot % _BUCKETS] += 1
+            self._now_good += 1
             self._row = 0
             return
-        self._bad[slot % _BUCKETS] += 1
+        self._bad[self._slot % _BUCKETS] += 1
         self._row += 1
         bad = sum(self._bad)
-        total = bad + sum(self._good)
+        total = bad + sum(self._good) + self._now_good
         settings = self.settings
         if self._row >= settings.consecutive or (total >= settings.min_calls and bad >= settings.failure_ratio * total):
             self._open(now_s)
@@ -111,10 +117,22 @@ class CircuitBreaker:
         if probe:
             self._probing = False
 
-    def _turn(self, slot: int) -> None:
+    def well(self, now_s: float, duration_s: float) -> None:
+        """`completed` for a good call that was no probe, in fewer steps where all is well."""
+        if not self.closed or duration_s > self._slow_s or now_s >= self._slot_end_s:
+            self.completed(now_s, good=True, duration_s=duration_s, probe=False)
+        else:
+            self._now_good += 1
+            self._row = 0
+
+    def _turn(self, now_s: float) -> None:
+        self._good[self._slot % _BUCKETS] += self._now_good
+        self._now_good = 0
+        slot = int(now_s / self._width_s)
         for passed in range(max(self._slot + 1, slot - _BUCKETS + 1), slot + 1):
             self._good[passed % _BUCKETS] = self._bad[passed % _BUCKETS] = 0
         self._slot = slot
+        self._slot_end_s = (slot + 1) * self._width_s
 
     def _open(self, now_s: float) -> None:
         self._state = BreakerState.OPEN
@@ -126,5 +144,6 @@ class CircuitBreaker:
         self._state = BreakerState.CLOSED
         self.closed = True
         self._row = 0
+        self._now_good = 0
         self._good = [0] * _BUCKETS
         self._bad = [0] * _BUCKETS

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,7 +14,7 @@ from switchgear.core.tasks import TaskOwner
 from switchgear.gateway.errors import CallError, Failed, error_body
 from switchgear.gateway.head import CallHead
 from switchgear.gateway.shape import error_event
-from switchgear.gateway.table import Route, Table, Target
+from switchgear.gateway.table import Plan, Route, Table, Target
 from switchgear.wire.exchange import EVENT_STREAM, JSON, Exchange, header
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ _JOURNAL_RETRY_S = 5.0
 
 if TYPE_CHECKING:
     from switchgear.gateway.attempt import Try
+    from switchgear.gateway.failure import Failure
 
 
 class Recorder(Protocol):
@@ -34,6 +35,8 @@ class Recorder(Protocol):
 
     strict: bool
     """Whether the last byte of an answer waits for its record."""
+    writable: bool
+    """Whether records reach the disk, as far as is known."""
 
     def append(self, record: Record) -> None:
         """Keep a record soon."""
@@ -69,26 +72,39 @@ class Desk:
         """Calls dispatched and not over."""
 
 
+class Driver(Protocol):
+    """What decides how a call goes on after an attempt."""
+
+    def ended(self, attempt: "Try", failure: "Failure | None") -> None:
+        """An attempt came to its end."""
+        ...
+
+
 class Call(msgspec.Struct, eq=False):
-    """Made when a request has arrived; `end` is called exactly once."""
+    """Made when a request has arrived; its end is told exactly once."""
 
     desk: Desk
     table: Table
     exchange: Exchange
     id: str
     endpoint: Endpoint
-    endpoint_name: str
-    started_s: float = 0.0
-    at_s: float = 0.0
-    request_bytes: int = 0
+    started_s: float
+    """When its head had arrived, event loop's time; all else that ends in `_s` is on that clock."""
+    at_s: float
+    """The same as Unix time."""
+    request_bytes: int
+    drive: "Callable[[Call], Driver] | None" = None
+    """Makes the driver of a call that was sent without one, when it needs one."""
+    plan: Plan | None = None
+    """Where it went the short way."""
     key: Key | None = None
     head: CallHead | None = None
     route: Route | None = None
     deadline_s: float = 0.0
     delivery: Delivery = Delivery.STREAM
+    candidates: Sequence[Target] = ()
     forwarded: bytes = b""
     """Header lines that go to the backend with each attempt."""
-    candidates: list[Target] = []
     ruled_out: list[RuledOut] = []
     attempts: list[Attempt] = []
     committed: bool = False
@@ -107,11 +123,6 @@ class Call(msgspec.Struct, eq=False):
     over: bool = False
     """Whether it has its end."""
 
-    def __post_init__(self) -> None:
-        self.started_s = started_s = self.exchange.received_s
-        self.at_s = self.desk.now_s() - (monotonic() - started_s)
-        self.request_bytes = len(self.exchange.body)
-
     @property
     def hurried(self) -> bool:
         """Whether the caller set itself a shorter deadline than its model has: missing that says nothing about a target."""
@@ -119,7 +130,7 @@ class Call(msgspec.Struct, eq=False):
 
     # -- answering --
 
-    def answer_head(self, target: Target, headers: dict[bytes, bytes], content_type: bytes) -> bytes:
+    def answer_head(self, target: Target, headers: Mapping[bytes, bytes], content_type: bytes) -> bytes:
         """Headers of an answer: who gave it, after how many attempts, and what its backend said of it that a caller may use."""
         head = b"%b%bx-switchgear-call: %b\r\nx-switchgear-attempts: %d\r\n" % (
             content_type,
@@ -128,8 +139,7 @@ class Call(msgspec.Struct, eq=False):
             len(self.attempts),
         )
         if not _PASSED_ON.isdisjoint(headers):
-            for name in sorted(_PASSED_ON & headers.keys()):
-                head += b"%b: %b\r\n" % (name, headers[name])
+            head += _passed_on(headers)
         return head
 
     def claim(self, attempt: "Try") -> bool:
@@ -180,7 +190,49 @@ class Call(msgspec.Struct, eq=False):
 
     # -- the end --
 
-    def reply_whole(self, target: Target, body: bytes, headers: dict[bytes, bytes]) -> None:
+    def succeed(self, attempt: "Try", body: bytes, now_s: float) -> None:
+        """`reply_whole` for a call that went the short way and got its answer from its first attempt."""
+        plan, desk, route, target = self.plan, self.desk, self.route, attempt.target
+        if plan is None or route is None or desk.recorder.strict:
+            self.finish_reason = attempt.finish_reason
+            self.reply_whole(target, body, attempt.headers)
+            return
+        self.over = True
+        desk.calls -= 1
+        head = b"%bx-switchgear-call: %b\r\nx-switchgear-attempts: 1\r\n" % (target.reply_json, self.id.encode())
+        if not _PASSED_ON.isdisjoint(attempt.headers):
+            head += _passed_on(attempt.headers)
+        self.exchange.reply_ok(body, head)
+        done = attempt.record
+        duration_s = now_s - self.started_s
+        desk.recorder.append(
+            Record(
+                VERSION,
+                self.id,
+                self.at_s,
+                *plan.recorded,
+                route.names,
+                self.ruled_out,
+                self.attempts,
+                Outcome.OK,
+                200,
+                "",
+                target.backend_name,
+                target.model,
+                attempt.finish_reason,
+                duration_s,
+                duration_s,
+                done.prompt_tokens,
+                done.cached_tokens,
+                done.completion_tokens,
+                done.usage,
+                done.cost_usd,
+                self.request_bytes,
+                len(body),
+            )
+        )
+
+    def reply_whole(self, target: Target, body: bytes, headers: Mapping[bytes, bytes]) -> None:
         """End with a whole answer."""
         self.committed = True
         self.answered = target
@@ -286,7 +338,7 @@ class Call(msgspec.Struct, eq=False):
             self.at_s,
             self.desk.name,
             self.table.snapshot.id,
-            self.endpoint_name,
+            self.endpoint.value,
             key.name if key is not None else "",
             key.team if key is not None else "",
             "",
@@ -317,6 +369,10 @@ class Call(msgspec.Struct, eq=False):
         elif attempts:
             _add_up(record, self.tokens_moved)
         return record
+
+
+def _passed_on(headers: Mapping[bytes, bytes]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % (name, headers[name]) for name in sorted(_PASSED_ON & headers.keys())])
 
 
 def _add_up(record: Record, tokens_moved: int) -> None:

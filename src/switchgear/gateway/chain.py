@@ -18,7 +18,7 @@ class Chain:
         self._call = call
         self._route = route
         self._random = rng
-        self._remaining = call.candidates[1:]
+        self._remaining = list(call.candidates[1:])
         self._again: dict[Target, float] = {}
         """Targets that may be asked again, and not before when."""
         self._tries: dict[Target, int] = {}

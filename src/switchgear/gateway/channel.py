@@ -33,6 +33,9 @@ class ChannelClosed(ChannelError):
     code = "channel_closed"
 
 
+Posted = Callable[["msgspec.Raw | ChannelError"], None]
+
+
 class _Frame(msgspec.Struct, array_like=True):
     number: int
     """Of the request; its answer has the same, negative."""
@@ -41,28 +44,43 @@ class _Frame(msgspec.Struct, array_like=True):
     content: msgspec.Raw
 
 
+_decode_frame = msgspec.msgpack.Decoder(_Frame).decode
 Operation = Callable[[msgspec.Raw], Awaitable[object]]
+Answer = Callable[[object], None]
+Quick = Callable[[msgspec.Raw, Answer], None]
+"""Takes a request's content and answers it, now or later, without a task of its own: for what comes hundreds of times a second."""
 
 
 class Channel(asyncio.Protocol):
-    """One end. `operations` are what the other side may ask for; each takes the request's content, undecoded."""
+    """One end. `operations` and `quick` are what the other side may ask for; each takes the request's content, undecoded."""
 
-    def __init__(self, operations: Mapping[str, Operation], on_closed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        operations: Mapping[str, Operation],
+        on_closed: Callable[[], None],
+        quick: Mapping[str, Quick] | None = None,
+    ) -> None:
         self._operations = operations
+        self._quick = quick or {}
         self._on_closed = on_closed
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
+        self._posted: dict[int, Posted] = {}
         self._number = 0
         self._tasks = TaskOwner("channel")
 
     @classmethod
     async def open(
-        cls, sock: socket.socket, operations: Mapping[str, Operation], on_closed: Callable[[], None]
+        cls,
+        sock: socket.socket,
+        operations: Mapping[str, Operation],
+        on_closed: Callable[[], None],
+        quick: Mapping[str, Quick] | None = None,
     ) -> "Channel":
         """Speak over one end of a socket pair."""
         sock.setblocking(False)
-        channel = cls(operations, on_closed)
+        channel = cls(operations, on_closed, quick)
         await asyncio.get_running_loop().create_unix_connection(lambda: channel, sock=sock)
         return channel
 
@@ -80,6 +98,15 @@ class Channel(asyncio.Protocol):
         finally:
             del self._waiting[number]
 
+    def post(self, operation: str, content: object, answered: Posted) -> None:
+        """Send a request; `answered` gets its answer's content, or the ChannelError, on the event loop. It may be a long time in coming."""
+        self._number += 1
+        if self._transport is None:
+            answered(ChannelClosed("the other side is gone"))
+            return
+        self._posted[self._number] = answered
+        self._send(self._number, operation, content)
+
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
@@ -94,33 +121,59 @@ class Channel(asyncio.Protocol):
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(ChannelClosed("the other side is gone"))
+        posted, self._posted = self._posted, {}
+        for answered in posted.values():
+            answered(ChannelClosed("the other side is gone"))
         self._on_closed()
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        while len(self._buffer) >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(self._buffer)
-            end = _LENGTH.size + length
+        buffer = self._buffer
+        if buffer:
+            buffer += data
+            data = bytes(buffer)
+            buffer.clear()
+        at, size = 0, len(data)
+        while size - at >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(data, at)
+            begin = at + _LENGTH.size
             if length > _LARGEST:
                 self.close()
                 return
-            if len(self._buffer) < end:
-                return
-            frame = msgspec.msgpack.decode(bytes(self._buffer[_LENGTH.size : end]), type=_Frame)
-            del self._buffer[:end]
-            self._received(frame)
+            if size - begin < length:
+                break
+            at = begin + length
+            self._received(_decode_frame(memoryview(data)[begin:at]))
+        if at < size:
+            buffer += memoryview(data)[at:]
 
     def _received(self, frame: _Frame) -> None:
-        if frame.number > 0:
-            self._tasks.start(self._answer(frame))
+        number = frame.number
+        if number > 0:
+            quick = self._quick.get(frame.operation)
+            if quick is None:
+                self._tasks.start(self._answer(frame))
+            else:
+                self._answer_quickly(quick, number, frame.content)
             return
-        answer = self._waiting.get(-frame.number)
+        error = ChannelError(msgspec.msgpack.decode(frame.content, type=str)) if frame.operation else None
+        posted = self._posted.pop(-number, None)
+        if posted is not None:
+            posted(error or frame.content)
+            return
+        answer = self._waiting.get(-number)
         if answer is None or answer.done():
             return
-        if frame.operation:
-            answer.set_exception(ChannelError(msgspec.msgpack.decode(frame.content, type=str)))
+        if error is not None:
+            answer.set_exception(error)
         else:
             answer.set_result(frame.content)
+
+    def _answer_quickly(self, quick: Quick, number: int, content: msgspec.Raw) -> None:
+        try:
+            quick(content, lambda answer: self._send(-number, "", answer))
+        except Exception as error:
+            log.exception("an operation met a defect")
+            self._send(-number, "error", f"a defect: {error!r}")
 
     async def _answer(self, frame: _Frame) -> None:
         try:

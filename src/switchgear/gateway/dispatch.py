@@ -41,15 +41,9 @@ class Dispatch:
 
     def begin(self) -> None:
         """Ask the first candidate."""
-        call, head = self._call, self._head
-        first = call.candidates[0]
-        if head.streamed:
-            if not head.wants_usage and head.endpoint is not Endpoint.RESPONSES:
-                with_usage_asked(head.fields)  # counted in any case; the caller does not see what it did not ask for
-        elif self._route.config.hedge is None and not first.state.rest_until_s:
-            head.fields["model"] = first.model_raw
-            Try(call, first, AttemptKind.FIRST, head.fields, self.ended).start()
-            return
+        head = self._head
+        if head.streamed and not head.wants_usage and head.endpoint is not Endpoint.RESPONSES:
+            with_usage_asked(head.fields)  # counted in any case; the caller does not see what it did not ask for
         self._ask_first(0.0)
 
     def _ask_first(self, waited_s: float) -> None:
@@ -90,7 +84,7 @@ class Dispatch:
         make: type[Try] = Try
         if self._head.streamed:
             make = StreamTry if call.delivery is Delivery.STREAM else HeldTry
-        make(call, target, kind, self._fields(target), self.ended, waited_s).start()
+        make.of(call, target, kind, self._fields(target), self.ended, waited_s).start()
 
     # -- how attempts end --
 
@@ -220,7 +214,8 @@ class Dispatch:
             fields = continuation_fields(call, target, self._fields(target), rescue.sent)
         if fields is None or not self._route.state.retries.take(now_s):
             return False
-        attempt = RescueTry(call, target, fields, self._rescued, rescue.sent, overlap=overlap)
+        kind = AttemptKind.RESCUE if overlap else AttemptKind.CONTINUE
+        attempt = RescueTry.of(call, target, kind, fields, self._rescued, sent=rescue.sent, overlap=overlap)
         call.winner = attempt
         call.answered = target
         attempt.start()

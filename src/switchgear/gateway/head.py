@@ -9,7 +9,7 @@ from switchgear.backends.model import Fields
 from switchgear.core.snapshot import Capabilities, Endpoint
 from switchgear.gateway.errors import Refused
 
-_decode_fields = msgspec.json.Decoder(Fields).decode
+decode_fields = msgspec.json.Decoder(Fields).decode
 _decode_text = msgspec.json.Decoder(str).decode
 _decode_flag = msgspec.json.Decoder(bool).decode
 _decode_any = msgspec.json.Decoder().decode
@@ -19,97 +19,48 @@ _PROMPT = {
     Endpoint.EMBEDDINGS: "input",
     Endpoint.RESPONSES: "input",
 }
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NO_LIST = (b"null", b"[]", b"{}")
 _NO_FLAG = (b"null", b"false")
 _NO_COUNT = (b"null", b"0")
 _LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+_DECIDING = frozenset(
+    (
+        *("stream", "stream_options", "tools", "functions", "logprobs", "top_logprobs", "include"),
+        *("response_format", "text", "n", *_LIMITS),
+    )
+)
+"""Fields that `read_head` looks at, beside the model and the prompt."""
 _SURE = 0.75
 """A prompt counts as too long only when this share of its estimate is: estimates err, and a wrong refusal is worse than a wrong try."""
 ASSUMED_COMPLETION_TOKENS = 256
 """Where a caller sets no limit, an estimate of cost takes this many."""
 
 
-class CallHead:
-    """What one call asks for."""
+class CallHead(msgspec.Struct, eq=False):
+    """What one call asks for. As it is made without further fields, it is plain: it asks for nothing special."""
 
-    __slots__ = (
-        "choices",
-        "endpoint",
-        "fields",
-        "images",
-        "json_schema",
-        "logprobs",
-        "max_tokens",
-        "model",
-        "pin",
-        "plain",
-        "prompt_bytes",
-        "streamed",
-        "tools",
-        "wants_usage",
-    )
+    endpoint: Endpoint
+    fields: Fields
+    model: str
+    """The alias, without the backend that may be pinned."""
+    pin: str = ""
+    streamed: bool = False
+    images: bool = False
+    tools: bool = False
+    logprobs: bool = False
+    json_schema: bool = False
+    choices: int = 1
+    max_tokens: int = 0
+    wants_usage: bool = False
+    plain: bool = True
+    """Whether it needs nothing that a target may lack but its endpoint and a window that is large enough."""
 
-    def __init__(self, endpoint: Endpoint, body: bytes) -> None:
-        """Raises Refused, naming the field that is wrong."""
-        try:
-            fields = _decode_fields(body)
-        except _UNREADABLE as error:
-            raise Refused("invalid_json", f"The body is not a JSON object: {error}.") from error
-        self.endpoint = endpoint
-        self.fields = fields
-        model = fields.get("model")
-        if model is None:
-            raise Refused("missing_model", "The body names no model.", param="model")
-        try:
-            name = _decode_text(model)
-            stream = fields.get("stream")
-            self.streamed = stream is not None and bytes(stream) != b"null" and _decode_flag(stream)
-        except _UNREADABLE as error:
-            param = "stream" if "name" in locals() else "model"
-            raise Refused("invalid_field", f"The field {param} has the wrong type: {error}.", param=param) from error
-        self.model, _, self.pin = name.partition("@")
-        if self.streamed and endpoint is Endpoint.EMBEDDINGS:
-            raise Refused("invalid_field", "Embeddings are not streamed.", param="stream")
-        prompt = bytes(fields.get(_PROMPT[endpoint], b""))
-        self.prompt_bytes = len(prompt)
-        # parts stand in a list of their own; as JSON strings their names can only be a value or a key: within a text the quotes are escaped
-        self.images = (
-            prompt.find(b"[", 1) > 0
-            and (endpoint is Endpoint.CHAT or endpoint is Endpoint.RESPONSES)
-            and (b'"image_url"' in prompt or b'"input_image"' in prompt)
-        )
-        self.tools = "tools" in fields or "functions" in fields
-        self.logprobs = "logprobs" in fields or "top_logprobs" in fields
-        self.json_schema = "response_format" in fields or "text" in fields
-        self.choices = 1
-        self.max_tokens = 0
-        self.wants_usage = False
-        if len(fields) > 2:
-            self._look_closer(fields, prompt)
-        self.plain = not (self.tools or self.images or self.json_schema or self.logprobs or self.pin)
-        """Whether it needs nothing that a target may lack but its endpoint and a window that is large enough."""
-
-    def _look_closer(self, fields: Fields, prompt: bytes) -> None:
-        if self.tools:
-            self.tools = any(_given(fields, name, _NO_LIST) for name in ("tools", "functions"))
-        if self.logprobs:  # a text completion's `logprobs: 0` asks for those of its own tokens
-            self.logprobs = _given(fields, "logprobs", _NO_FLAG) or _given(fields, "top_logprobs", _NO_COUNT)
-        if "include" in fields:
-            self.logprobs = self.logprobs or b"output_text.logprobs" in bytes(fields["include"])
-        if self.json_schema:
-            self.json_schema = _wants_schema(fields)
-        if "n" in fields:
-            self.choices = _integer(fields, "n", 1) or 1
-        if self.streamed and self.endpoint is Endpoint.COMPLETIONS and prompt[:1] == b"[":
-            self.choices *= _prompts(fields)
-        for name in _LIMITS:
-            if name in fields and (limit := _integer(fields, name, 0)):
-                self.max_tokens = limit
-                break
-        if self.streamed and "stream_options" in fields:
-            options = _object(fields, "stream_options")
-            self.wants_usage = options.get("include_usage") is True
+    @property
+    def prompt_bytes(self) -> int:
+        """Size of the prompt as it stands in the body."""
+        prompt = self.fields.get(_PROMPT[self.endpoint])
+        return 0 if prompt is None else len(bytes(prompt))
 
     def prompt_tokens(self, bytes_per_token: float) -> int:
         """Estimated from the prompt's size; 0 where images make its size say nothing."""
@@ -134,11 +85,73 @@ class CallHead:
         return ""
 
 
+def read_head(endpoint: Endpoint, body: bytes) -> CallHead:
+    """Raises Refused, naming the field that is wrong."""
+    try:
+        fields = decode_fields(body)
+    except UNREADABLE as error:
+        raise Refused("invalid_json", f"The body is not a JSON object: {error}.") from error
+    model = fields.get("model")
+    if model is None:
+        raise Refused("missing_model", "The body names no model.", param="model")
+    try:
+        name = _decode_text(model)
+        stream = fields.get("stream")
+        streamed = stream is not None and bytes(stream) != b"null" and _decode_flag(stream)
+    except UNREADABLE as error:
+        param = "stream" if "name" in locals() else "model"
+        raise Refused("invalid_field", f"The field {param} has the wrong type: {error}.", param=param) from error
+    alias, _, pin = name.partition("@")
+    if streamed and endpoint is Endpoint.EMBEDDINGS:
+        raise Refused("invalid_field", "Embeddings are not streamed.", param="stream")
+    head = CallHead(endpoint, fields, alias, pin, streamed)
+    prompt = bytes(fields.get(_PROMPT[endpoint], b""))
+    # parts stand in a list of their own; as JSON strings their names can only be a value or a key: within a text the quotes are escaped
+    head.images = (
+        prompt.find(b"[", 1) > 0
+        and (endpoint is Endpoint.CHAT or endpoint is Endpoint.RESPONSES)
+        and (b'"image_url"' in prompt or b'"input_image"' in prompt)
+    )
+    if not _DECIDING.isdisjoint(fields):
+        _look_closer(head, fields, prompt)
+    head.plain = not (head.tools or head.images or head.json_schema or head.logprobs or head.pin)
+    return head
+
+
+def surely_plain(fields: Fields, body: bytes) -> bool:
+    """Whether a body asks for nothing that decisions depend on but its model. False says nothing: `read_head` looks closely."""
+    return _DECIDING.isdisjoint(fields) and b"image" not in body
+
+
 def with_usage_asked(fields: Fields) -> None:
     """Ask a streaming backend for the usage, whatever else the caller's options say."""
     options = _object(fields, "stream_options") if "stream_options" in fields else {}
     options["include_usage"] = True
     fields["stream_options"] = msgspec.Raw(msgspec.json.encode(options))
+
+
+def _look_closer(head: CallHead, fields: Fields, prompt: bytes) -> None:
+    if "tools" in fields or "functions" in fields:
+        head.tools = any(_given(fields, name, _NO_LIST) for name in ("tools", "functions"))
+    if (
+        "logprobs" in fields or "top_logprobs" in fields
+    ):  # a text completion's `logprobs: 0` asks for those of its own tokens
+        head.logprobs = _given(fields, "logprobs", _NO_FLAG) or _given(fields, "top_logprobs", _NO_COUNT)
+    if "include" in fields:
+        head.logprobs = head.logprobs or b"output_text.logprobs" in bytes(fields["include"])
+    if "response_format" in fields or "text" in fields:
+        head.json_schema = _wants_schema(fields)
+    if "n" in fields:
+        head.choices = _integer(fields, "n", 1) or 1
+    if head.streamed and head.endpoint is Endpoint.COMPLETIONS and prompt[:1] == b"[":
+        head.choices *= _prompts(fields)
+    for name in _LIMITS:
+        if name in fields and (limit := _integer(fields, name, 0)):
+            head.max_tokens = limit
+            break
+    if head.streamed and "stream_options" in fields:
+        options = _object(fields, "stream_options")
+        head.wants_usage = options.get("include_usage") is True
 
 
 def _given(fields: Fields, name: str, nothing: tuple[bytes, ...]) -> bool:
@@ -184,5 +197,5 @@ def _value(fields: Fields, name: str) -> Any:
     """A field decoded. Its JSON was found well-formed with the body; its numbers and texts are only read here."""
     try:
         return _decode_any(fields[name])
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise Refused("invalid_field", f"The field {name} cannot be read: {error}.", param=name) from error

@@ -13,7 +13,6 @@ from time import monotonic
 import msgspec
 
 from switchgear.core.record import Record
-from switchgear.core.tasks import TaskOwner
 from switchgear.gateway.channel import Channel, ChannelClosed, ChannelError
 from switchgear.journal.errors import JournalError
 from switchgear.journal.writer import Writer
@@ -22,7 +21,6 @@ log = logging.getLogger(__name__)
 _GATHER_S = 0.003
 """With the writer's own wait and the way between, the commit that takes a record in is begun within 5 ms."""
 _LATE_S = 1.0
-_ANSWER_S = 60.0
 _MOST = 50_000
 """Records that may wait for the supervisor's word; further ones are lost, counted and told of."""
 
@@ -50,16 +48,21 @@ class ChannelRecorder:
     def __init__(self, channel: Channel, *, strict: bool) -> None:
         self.strict = strict
         self.lost = 0
+        self.writable = True
+        """Whether records reach the disk, as far as is known here: the supervisor says so, and lets none wait for long."""
         self._channel = channel
         self._loop = asyncio.get_running_loop()
-        self._tasks = TaskOwner("recorder")
         self._gathered: list[Record] = []
         self._waiting: list[Done] = []
-        self.journal_healthy = True
+        self._journal_healthy = True
         """As the supervisor last said."""
         self._sent: dict[int, tuple[float, int]] = {}
         """Batches without an answer yet: when each was sent, and how many records it holds."""
+        self._unanswered = 0
+        """Records in them."""
         self._number = 0
+        self._all_answered = asyncio.Event()
+        self._all_answered.set()
 
     def append(self, record: Record) -> None:
         gathered = self._gathered
@@ -73,50 +76,55 @@ class ChannelRecorder:
         if len(self._gathered) == 1:
             self._loop.call_soon(self._send)
 
-    @property
-    def healthy(self) -> bool:
-        """Whether records reach the disk, as far as is known here: the supervisor says so, and lets none wait for long."""
-        if not self.journal_healthy:
-            return False
-        if not self._sent:
-            return True
-        oldest_s, _ = next(iter(self._sent.values()))
-        return monotonic() - oldest_s < _LATE_S
+    def told(self, *, healthy: bool) -> None:
+        """The supervisor says how the journal is doing."""
+        self._journal_healthy = healthy
+        self._judge()
 
     async def close(self) -> None:
         """Send what is gathered and wait for the supervisor's word on all of it."""
         self._send()
-        await self._tasks.wait()
+        await self._all_answered.wait()
+
+    def _judge(self) -> None:
+        """Whether the journal takes records, by what is known now."""
+        self.writable = self._journal_healthy and (
+            not self._sent or monotonic() - next(iter(self._sent.values()))[0] < _LATE_S
+        )
 
     def _send(self) -> None:
         records, self._gathered = self._gathered, []
         waiting, self._waiting = self._waiting, []
         if not records:
             return
-        if sum(count for _, count in self._sent.values()) > _MOST:
-            self._lose(len(records), waiting, "too many records wait to be written")
+        count = len(records)
+        if self._unanswered > _MOST:
+            self._lose(count, waiting, "too many records wait to be written")
             return
         rows = [(record.call, record.at_s + record.duration_s, record) for record in records]
-        self._number += 1
-        self._sent[self._number] = (monotonic(), len(records))
-        self._tasks.start(self._deliver(self._number, rows, waiting))
+        self._number = number = self._number + 1
+        self._sent[number] = (monotonic(), count)
+        self._unanswered += count
+        self._all_answered.clear()
+        self._judge()
+        self._channel.post("records", (bool(waiting), rows), lambda answer: self._answered(number, waiting, answer))
 
-    async def _deliver(self, number: int, rows: list[tuple[str, float, Record]], waiting: list[Done]) -> None:
-        try:
-            answer = await self._channel.ask("records", (bool(waiting), rows), timeout_s=_ANSWER_S)
-        except ChannelClosed:
+    def _answered(self, number: int, waiting: list[Done], answer: msgspec.Raw | ChannelError) -> None:
+        _, count = self._sent.pop(number)
+        self._unanswered -= count
+        if not self._sent:
+            self._all_answered.set()
+        self._judge()
+        if isinstance(answer, ChannelClosed):
             # The supervisor is gone, and so is this process in a moment. A strict answer that waits for its record is not given.
-            self._lose(len(rows), [], "the supervisor is gone")
-            return
-        except ChannelError as error:
-            self._lose(len(rows), waiting, str(error))
-            return
-        finally:
-            del self._sent[number]
-        kept = msgspec.msgpack.decode(answer, type=Kept)
-        failed = JournalError(kept.error) if kept.error else None
-        for done in waiting:
-            done(failed)
+            self._lose(count, [], "the supervisor is gone")
+        elif isinstance(answer, ChannelError):
+            self._lose(count, waiting, str(answer))
+        else:
+            kept = _decode_kept(answer)
+            failed = JournalError(kept.error) if kept.error else None
+            for done in waiting:
+                done(failed)
 
     def _lose(self, count: int, waiting: list[Done], why: str) -> None:
         self.lost += count
@@ -125,15 +133,22 @@ class ChannelRecorder:
             done(JournalError(why))
 
 
-async def keep(content: msgspec.Raw, writer: Writer[msgspec.Raw]) -> Kept:
-    """The supervisor's side: append a batch to the worker's journal; a strict one waits for its commit."""
-    batch = msgspec.msgpack.decode(content, type=Batch)
+def keep(content: msgspec.Raw, writer: Writer[msgspec.Raw], answer: Callable[[object], None]) -> None:
+    """The supervisor's side: append a batch to the worker's journal and answer with `Kept`; a strict one waits for its commit."""
+    batch = _decode_batch(content)
     if not batch.strict:
         writer.extend(batch.rows)
-        return Kept()
+        answer(_KEPT)
+        return
     *others, (call_id, at_s, record) = batch.rows
     writer.extend(others)
-    committed: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
-    writer.append_strict(call_id, at_s, record, committed.set_result)
-    error = await committed
-    return Kept(str(error) if error is not None else "")
+
+    def committed(error: Exception | None) -> None:
+        answer(Kept(str(error)) if error is not None else _KEPT)
+
+    writer.append_strict(call_id, at_s, record, committed)
+
+
+_decode_batch = msgspec.msgpack.Decoder(Batch).decode
+_decode_kept = msgspec.msgpack.Decoder(Kept).decode
+_KEPT = Kept()

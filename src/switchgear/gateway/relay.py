@@ -1,16 +1,16 @@
 """Streams: passed on event by event as they came, each read before it leaves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
+from typing import ClassVar
+
+import msgspec
 
 from switchgear.backends.errors import BackendError, Malformed
-from switchgear.backends.model import Fields, Step, StreamReader
-from switchgear.core.record import AttemptKind
+from switchgear.backends.model import Step, StreamReader
 from switchgear.core.snapshot import Endpoint
-from switchgear.gateway.attempt import ANSWER_BYTES, Ended, Try
-from switchgear.gateway.call import Call
+from switchgear.gateway.attempt import ANSWER_BYTES, Try
 from switchgear.gateway.shape import DONE
-from switchgear.gateway.table import Target
 from switchgear.wire.errors import AnswerTooLarge, Truncated
 from switchgear.wire.sse import EventTooLarge, Splitter, data_of
 
@@ -18,74 +18,61 @@ _MISSES = 3
 """Events that are no plain text before a stream (of tool calls, say) is no longer tried the short way."""
 
 
-class StreamTry(Try):
+class StreamTry(Try, eq=False):
     """An attempt whose answer is streamed on.
 
     What comes before the first token is held back, so that a target that stalls there can still be replaced unseen. The end is held back
     too: the call sends it once its record is settled.
     """
 
-    __slots__ = (
-        "_detached",
-        "_misses",
-        "_passing",
-        "_plain",
-        "_preamble",
-        "_splitter",
-        "_typed",
-        "_wants_usage",
-        "_write",
-        "reader",
-        "tail",
-    )
+    streamed: ClassVar[bool] = True
+    reader: StreamReader = None  # type: ignore[assignment]  # made below, as it depends on the call
+    tail: bytes = b""
+    """What is still to be sent to the caller when the attempt has ended well: the end, and what came with it."""
+    splitter: Splitter = msgspec.field(default_factory=Splitter)
+    preamble: list[bytes] = msgspec.field(default_factory=list)
+    passing: bool = False
+    chunk_writer: Callable[[bytes], None] | None = None
+    """The short way to the caller, for events that go to it as they came; None: there is none, or it did not pay."""
+    misses: int = 0
+    plain: bool = False
+    """Whether the answer is no stream."""
+    detached: bool = False
+    wants_usage: bool = False
+    typed: bool = False
 
-    streamed = True
+    def __post_init__(self) -> None:
+        call, head = self.call, self.call.head
+        self.reader = self.target.adapter.reader(call.endpoint, head.choices if head is not None else 1)
+        self.wants_usage = head is not None and head.wants_usage
+        self.typed = call.endpoint is Endpoint.RESPONSES
 
-    def __init__(
-        self, call: Call, target: Target, kind: AttemptKind, fields: Fields, ended: Ended, waited_s: float = 0.0
-    ) -> None:
-        super().__init__(call, target, kind, fields, ended, waited_s)
-        head = call.head
-        self.reader: StreamReader = target.adapter.reader(call.endpoint, head.choices if head is not None else 1)
-        self.tail = b""
-        """What is still to be sent to the caller when the attempt has ended well: the end, and what came with it."""
-        self._wants_usage = head is not None and head.wants_usage
-        self._typed = call.endpoint is Endpoint.RESPONSES
-        self._splitter = Splitter()
-        self._preamble: list[bytes] = []
-        self._passing = False
-        self._write: Callable[[bytes], None] | None = None
-        """The short way to the caller, for events that go to it as they came; None: there is none, or it did not pay."""
-        self._misses = 0
-        self._plain = False
-        self._detached = False
-
-    def on_whole(self, status: int, headers: dict[bytes, bytes], body: bytes) -> None:
+    def on_whole(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
         self.on_head(status, headers)
         self.on_data(body)
         self.on_end()
 
-    def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
+    def on_head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
         self.status = status
         self.headers = headers
-        self._plain = status != 200 or not headers.get(b"content-type", b"").lower().startswith(b"text/event-stream")
+        self.plain = status != 200 or not headers.get(b"content-type", b"").lower().startswith(b"text/event-stream")
 
     def on_data(self, data: bytes) -> None:
-        if self._plain:
+        if self.plain:
             super().on_data(data)
             return
-        if self._over:
+        if self.over:
             return
         out: list[bytes] = []
         try:
-            tokens = self._take(self._splitter.feed(data), out)
+            tokens = self._take(self.splitter.feed(data), out)
         except (BackendError, EventTooLarge) as error:
-            self._pass(out, tokens=bool(out) and self._passing)
+            self._pass(out, tokens=bool(out) and self.passing)
             if not self._complete():
                 self._failed(error if isinstance(error, BackendError) else Malformed(str(error)))
             return
         if self.tail:
-            self._detached = True
+            self.detached = True
             self._finish(out)
         else:
             self._pass(out, tokens=tokens)
@@ -105,52 +92,52 @@ class StreamTry(Try):
             elif step is Step.PREAMBLE:
                 out.append(event)
             elif step is Step.USAGE:
-                if self._wants_usage:
+                if self.wants_usage:
                     out.append(event)
             elif reader.whole:
                 self.tail = event
                 break
             else:
                 raise Malformed("the stream ended before its answer was finished")
-        if self._typed and reader.whole and not self.tail:
+        if self.typed and reader.whole and not self.tail:
             self.tail = out.pop()
         return tokens
 
     def _pass(self, out: list[bytes], *, tokens: bool) -> None:
-        if self._passing:
+        if self.passing:
             if out:
                 self.call.write(out[0] if len(out) == 1 else b"".join(out))
             return
-        self._preamble += out
+        self.preamble += out
         if tokens and self._begin():
-            self.call.write(b"".join(self._preamble))
-            self._preamble = []
+            self.call.write(b"".join(self.preamble))
+            self.preamble = []
             self._take_short_way()
 
     def _take_short_way(self) -> None:
         """From the second event on: a chunk that is one event that is a piece of plain text goes on as it came, in one step."""
-        self._write = self.call.exchange.chunk_writer
-        if self._write is not None and self.reader.plain and self._connection is not None:
-            self._connection.events_to(self._on_event)
+        self.chunk_writer = self.call.exchange.chunk_writer
+        if self.chunk_writer is not None and self.reader.plain and self.connection is not None:
+            self.connection.events_to(self._on_event)
 
     def _on_event(self, data: bytes, chunk: bytes) -> bool:
-        if self._over or self._splitter.parts or self._write is None:
+        if self.over or self.splitter.parts or self.chunk_writer is None:
             return False
         if self.reader.read_token(data):
             self.call.answer_bytes += len(data) + 8
-            self._write(chunk)
+            self.chunk_writer(chunk)
             return True
-        self._misses += 1
-        if self._misses > _MISSES and self._connection is not None:
-            self._connection.events_to(None)
+        self.misses += 1
+        if self.misses > _MISSES and self.connection is not None:
+            self.connection.events_to(None)
         return False
 
     def _first(self) -> None:
         """The first token is here."""
         if not self.first_s:
             self.first_s = monotonic()
-            if self._connection is not None:
-                self._connection.begun()
+            if self.connection is not None:
+                self.connection.begun()
 
     def _begin(self) -> bool:
         """The commit point, unless another attempt has come first."""
@@ -158,7 +145,7 @@ class StreamTry(Try):
         call = self.call
         if not call.claim(self):
             return False
-        self._passing = True
+        self.passing = True
         call.commit(self)
         exchange = call.exchange
         exchange.flow = self
@@ -168,22 +155,24 @@ class StreamTry(Try):
 
     def _finish(self, out: list[bytes]) -> None:
         """The answer is whole; `tail` holds its end."""
-        if not self._passing:
+        if not self.passing:
             if not self._begin():
                 return
-            out = self._preamble + out
+            out = self.preamble + out
         self.tail = b"".join(out) + self.tail
         self.call.exchange.flow = None
         reader = self.reader
         self.finish_reason = reader.finish_reason
         self._bill(reader.usage, 0 if reader.usage is not None else reader.text_bytes)
-        self._succeeded()
+        self._succeeded(monotonic())
+        if self.ended is not None:
+            self.ended(self, None)
 
     def on_end(self) -> None:
-        self._connection = None
-        if self._over:
+        self.connection = None
+        if self.over:
             return
-        if self._plain:
+        if self.plain:
             try:
                 self._judge_status()
             except BackendError as error:
@@ -194,20 +183,20 @@ class StreamTry(Try):
             self._failed(Truncated("the stream ended before its answer was finished"))
 
     def on_fault(self, error: Exception) -> None:
-        if self._over or not self._complete():
+        if self.over or not self._complete():
             super().on_fault(error)
 
     def _complete(self) -> bool:
         """An answer that is finished but lacks its end marker gets one."""
-        if self._over or not self.reader.whole:
+        if self.over or not self.reader.whole:
             return False
-        self.tail = b"" if self._typed else DONE
+        self.tail = b"" if self.typed else DONE
         self._finish([])
         return True
 
     def _detach(self) -> bool:
         return (
-            self._detached
+            self.detached
         )  # the end of the HTTP message follows the end of the stream: the connection can be used again
 
     # -- usage and cost --
@@ -225,23 +214,21 @@ class StreamTry(Try):
     # -- wire.Flow --
 
     def pause(self) -> None:
-        if self._connection is not None and not self._over:
-            self._connection.pause()
+        if self.connection is not None and not self.over:
+            self.connection.pause()
 
     def resume(self) -> None:
-        if self._connection is not None and not self._over:
-            self._connection.resume()
+        if self.connection is not None and not self.over:
+            self.connection.resume()
 
 
-class HeldTry(StreamTry):
+class HeldTry(StreamTry, eq=False):
     """Holds a stream back until it is whole: `delivery = "whole"`. No failure can break it after its first byte."""
 
-    __slots__ = ()
-
     def _pass(self, out: list[bytes], *, tokens: bool) -> None:
-        self._preamble += out
-        self._size += sum(map(len, out))
+        self.preamble += out
+        self.size += sum(map(len, out))
         if tokens:
             self._first()
-        if self._size > ANSWER_BYTES:
+        if self.size > ANSWER_BYTES:
             self._failed(AnswerTooLarge(f"the answer is larger than {ANSWER_BYTES} bytes"))

@@ -9,8 +9,6 @@ import msgspec
 
 from switchgear.backends.errors import BackendError
 from switchgear.backends.model import Fields, Step, StreamReader
-from switchgear.core.record import AttemptKind
-from switchgear.gateway.attempt import Ended
 from switchgear.gateway.call import Call
 from switchgear.gateway.relay import StreamTry
 from switchgear.gateway.shape import DONE, event, with_id, with_text, with_tokens_moved
@@ -47,21 +45,26 @@ class Sent:
             self._pieces.append(text)
 
 
-class RescueTry(StreamTry):
+class RescueTry(StreamTry, eq=False):
     """Joins a second stream to what was sent: with `overlap`, by leaving out as much of it; else, from its beginning."""
 
-    __slots__ = ("_at", "_expected", "_matched", "_sent", "moved", "overlap")
+    sent: Sent = None  # type: ignore[assignment]  # always given
+    overlap: bool = False
+    expected: str = ""
+    at: int = 0
+    """So much of what is expected has come."""
+    matched: bool = True
+    moved: int = 0
+    """Tokens (about) that are completion to the caller and prompt to this backend."""
 
-    def __init__(self, call: Call, target: Target, fields: Fields, ended: Ended, sent: Sent, *, overlap: bool) -> None:
-        super().__init__(call, target, AttemptKind.RESCUE if overlap else AttemptKind.CONTINUE, fields, ended)
-        self.overlap = overlap
-        self.moved = 0 if overlap else sent.tokens
-        """Tokens (about) that are completion to the caller and prompt to this backend."""
-        self._sent = sent
-        self._expected = sent.text if overlap else ""
-        self._matched = not overlap
-        self._passing = True  # the head of the answer has long been sent
-        self._at = 0  # so much of what is expected has come
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.passing = True  # the head of the answer has long been sent
+        if self.overlap:
+            self.expected = self.sent.text
+            self.matched = False
+        else:
+            self.moved = self.sent.tokens
 
     def _take(self, events: list[bytes], out: list[bytes]) -> bool:
         reader = self.reader
@@ -79,29 +82,29 @@ class RescueTry(StreamTry):
                     raise Diverged("the second answer is not plain text")
                 self._join(data, "".join(reader.text[before:]), out)
             elif step is Step.USAGE:
-                if self._wants_usage:
-                    out.append(event(with_tokens_moved(with_id(data, self._sent.id), self.moved)))
+                if self.wants_usage:
+                    out.append(event(with_tokens_moved(with_id(data, self.sent.id), self.moved)))
             elif step is Step.END:
-                if not reader.whole or not self._matched:
+                if not reader.whole or not self.matched:
                     raise Diverged("the second answer ended before the text already sent")
                 self.tail = DONE
                 break
         return tokens
 
     def _join(self, data: bytes, text: str, out: list[bytes]) -> None:
-        if self._matched:
-            out.append(event(with_id(data, self._sent.id)))
-            self._sent.add(text)
+        if self.matched:
+            out.append(event(with_id(data, self.sent.id)))
+            self.sent.add(text)
             return
-        expected, at = self._expected, self._at
-        self._at = min(at + len(text), len(expected))
-        rest = text[self._at - at :]
-        if not expected.startswith(text[: self._at - at], at):
+        expected, at = self.expected, self.at
+        self.at = min(at + len(text), len(expected))
+        rest = text[self.at - at :]
+        if not expected.startswith(text[: self.at - at], at):
             raise Diverged("the second answer does not begin with the text already sent")
-        if rest or (self.reader.whole and self._at == len(expected)):
-            self._matched = True
-            out.append(event(with_text(data, rest, self._sent.id)))
-            self._sent.add(rest)
+        if rest or (self.reader.whole and self.at == len(expected)):
+            self.matched = True
+            out.append(event(with_text(data, rest, self.sent.id)))
+            self.sent.add(rest)
         elif self.reader.whole:
             raise Diverged("the second answer ended before the text already sent")
 
@@ -114,7 +117,7 @@ class RescueTry(StreamTry):
         super()._pass(out, tokens=tokens)
 
     def _complete(self) -> bool:
-        return self._matched and super()._complete()
+        return self.matched and super()._complete()
 
 
 def continuation_fields(call: Call, target: Target, fields: Fields, sent: Sent) -> Fields | None:

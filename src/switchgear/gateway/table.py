@@ -17,7 +17,7 @@ from switchgear.core.snapshot import Backend, Endpoint, Key, Model, Prices, Snap
 from switchgear.core.snapshot import Target as TargetConfig
 from switchgear.gateway.state import BackendState, LiveState, ModelState, TargetState
 from switchgear.wire.client import Pool
-from switchgear.wire.exchange import header
+from switchgear.wire.exchange import JSON, header
 from switchgear.wire.origin import Origin, parse_url, port_of, proxy_for
 from switchgear.wire.tls import client_context
 
@@ -38,6 +38,7 @@ class Target:
         "pool",
         "prices",
         "reply_head",
+        "reply_json",
         "state",
         "timeouts",
         "weight",
@@ -68,6 +69,7 @@ class Target:
         self.timeouts = backend.timeouts
         self.heads = {endpoint: adapter.head(endpoint) + pool.origin.proxy_headers for endpoint in Endpoint}
         self.reply_head = header("x-switchgear-backend", config.backend)
+        self.reply_json = JSON + self.reply_head
 
     def cost_usd(self, prompt_tokens: int, cached_tokens: int, completion_tokens: int) -> float | None:
         """US dollars for so many tokens here; None where prices are unknown."""
@@ -87,7 +89,18 @@ class Target:
 class Route:
     """A model, ready to be called."""
 
-    __slots__ = ("bytes_per_token", "config", "every", "name", "smallest_window", "state", "targets")
+    __slots__ = (
+        "bytes_per_token",
+        "config",
+        "every",
+        "name",
+        "names",
+        "short_bytes",
+        "smallest_window",
+        "state",
+        "straight",
+        "targets",
+    )
 
     def __init__(self, name: str, config: Model, targets: tuple[Target, ...], state: ModelState) -> None:
         self.name = name
@@ -105,6 +118,25 @@ class Route:
             (t.context_window for t in targets if t.context_window is not None), default=math.inf
         )
         self.bytes_per_token = min(target.backend.capabilities.bytes_per_token for target in targets)
+        self.names = [target.name for target in targets]
+        """What a record says of the candidates where all targets are. Not to be changed."""
+        self.short_bytes = self.smallest_window * self.bytes_per_token
+        """A body of at most so many bytes fits every target's window for certain, where it sets no limit of its own."""
+        self.straight = config.hedge is None and (config.strategy == "priority" or len(targets) == 1)
+        """Whether the targets are asked in their order and one at a time."""
+
+
+class Plan:
+    """What is known of a plain call by its key, endpoint and model alone: made once, when the first such call has gone the long way."""
+
+    __slots__ = ("endpoint", "key", "recorded", "route")
+
+    def __init__(self, snapshot: Snapshot, gateway: str, key: Key, endpoint: Endpoint, route: Route) -> None:
+        self.key = key
+        self.endpoint = endpoint
+        self.route = route
+        self.recorded = (gateway, snapshot.id, endpoint.value, key.name, key.team, "", route.name, "", False)
+        """Fields of the record, from `gateway` to `streamed`."""
 
 
 class Table:
@@ -114,6 +146,7 @@ class Table:
         self.snapshot = snapshot
         self.routes = routes
         self.pools = pools
+        self._plans: dict[tuple[str, Endpoint], dict[bytes, Plan]] = {}
         self._keys: dict[bytes, tuple[bytes, Key]] = {}
         for key in snapshot.keys:
             digest = binascii.unhexlify(key.sha256)
@@ -127,6 +160,10 @@ class Table:
         digest = sha256(token).digest()
         found = self._keys.get(digest)
         return found[1] if found is not None and hmac.compare_digest(found[0], digest) else None
+
+    def plans(self, key: Key, endpoint: Endpoint) -> dict[bytes, Plan]:
+        """Plans made so far for a caller's calls of an endpoint, by the model as it stands in the body. Add to it what is missing."""
+        return self._plans.setdefault((key.name, endpoint), {})
 
     def targets(self) -> list[Target]:
         """All targets of all models, each once."""

@@ -99,7 +99,7 @@ class Worker:
             recorder,
             refuse_unrecorded=config.on_journal_failure == "refuse",
         )
-        gateway = self._gateway = Gateway(table, desk, writable=lambda: recorder.healthy)
+        gateway = self._gateway = Gateway(table, desk)
         self._prober = Prober(gateway, self._builder)
         self._prober.start(start.snapshot)
         server = self._server = Server(
@@ -137,7 +137,8 @@ class Worker:
 
     async def _journal(self, content: msgspec.Raw) -> object:
         if self._recorder is not None:
-            healthy = self._recorder.journal_healthy = msgspec.msgpack.decode(content, type=bool)
+            healthy = msgspec.msgpack.decode(content, type=bool)
+            self._recorder.told(healthy=healthy)
             log.info("told that records %s", "can be written again" if healthy else "cannot be written")
         return None
 

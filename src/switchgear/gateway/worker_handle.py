@@ -8,8 +8,8 @@ from contextlib import suppress
 
 import msgspec
 
-from switchgear.gateway.channel import Channel, ChannelError
-from switchgear.gateway.recorder import Kept, keep
+from switchgear.gateway.channel import Answer, Channel, ChannelError
+from switchgear.gateway.recorder import keep
 from switchgear.gateway.worker import Drain, Start
 from switchgear.journal.model import Status
 from switchgear.journal.writer import Writer
@@ -59,7 +59,7 @@ class WorkerHandle:
         finally:
             theirs.close()
         self._told_healthy = True
-        channel = await Channel.open(ours, {"records": self._keep}, lambda: None)
+        channel = await Channel.open(ours, {}, lambda: None, {"records": self._keep})
         try:
             await channel.ask("start", start, timeout_s=_START_S)
         except BaseException:
@@ -68,8 +68,8 @@ class WorkerHandle:
             raise
         self.channel = channel
 
-    async def _keep(self, content: msgspec.Raw) -> Kept:
-        return await keep(content, self.journal)
+    def _keep(self, content: msgspec.Raw, answer: Answer) -> None:
+        keep(content, self.journal, answer)
 
     async def tell_journal(self) -> Status:
         """Have the worker know when its journal begins or ceases to fail. Returns the state that it knows then."""
