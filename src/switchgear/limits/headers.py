@@ -1,0 +1,62 @@
+"""The header lines `x-ratelimit-*` as OpenAI documents them ("Rate limits in headers"), and Retry-After (RFC 9110, 10.2.3)."""
+
+import math
+
+from switchgear.limits.share import RateShare
+
+_RESET = b"1m1s"
+"""After a call was admitted its minute is always the last to end: it is written down by the second and counts for 60 more."""
+_LINES = b"x-ratelimit-limit-%(what)b: %(bound)d\r\nx-ratelimit-remaining-%(what)b: %%d\r\nx-ratelimit-reset-%(what)b: %(reset)b\r\n"
+
+
+class RateHeaders:
+    """Writes them for one plan. Only what is left is written anew for each answer."""
+
+    __slots__ = ("_requests", "_tokens")
+
+    def __init__(self, requests: tuple[RateShare, ...], tokens: tuple[RateShare, ...]) -> None:
+        self._requests = [(share, _template(share, b"requests")) for share in requests]
+        self._tokens = [(share, _template(share, b"tokens")) for share in tokens]
+
+    def lines(self) -> bytes:
+        """Of the limits that apply, the one with the least left; nothing where there is none. Each line ends in CR LF."""
+        return _tightest(self._requests) + _tightest(self._tokens)
+
+
+def _template(share: RateShare, what: bytes) -> bytes:
+    return _LINES % {b"what": what, b"bound": share.counter.bound, b"reset": _RESET}
+
+
+def _tightest(shares: list[tuple[RateShare, bytes]]) -> bytes:
+    if not shares:
+        return b""
+    if len(shares) == 1:
+        share, template = shares[0]
+    else:
+        share, template = min(shares, key=_left)
+    left = share.free + share.available
+    return template % (left if left > 0 else 0)
+
+
+def _left(pair: tuple[RateShare, bytes]) -> int:
+    return pair[0].free + pair[0].available
+
+
+def duration(seconds: float) -> bytes:
+    """A time as OpenAI writes it: `6m0s`, `1s`, `20ms`. Rounded up to a millisecond, and to a second from a minute on."""
+    if seconds < 1.0:
+        return b"%dms" % max(0, math.ceil(seconds * 1000 - 1e-6))
+    if seconds < 60.0:
+        return (b"%.3f" % (math.ceil(seconds * 1000 - 1e-6) / 1000)).rstrip(b"0").rstrip(b".") + b"s"
+    whole = math.ceil(seconds - 1e-9)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return (b"%dh" % hours if hours else b"") + b"%dm%ds" % (minutes, rest)
+
+
+def retry_after(seconds: float) -> bytes:
+    """Header lines that tell when to come back: whole seconds for all, and milliseconds for the clients that read them (OpenAI's do)."""
+    return b"retry-after: %d\r\nretry-after-ms: %d\r\n" % (
+        max(1, math.ceil(seconds)),
+        max(1, math.ceil(seconds * 1000)),
+    )

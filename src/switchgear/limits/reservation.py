@@ -1,0 +1,72 @@
+"""What one call, or one attempt, holds of its counters from the moment it is admitted until it ends."""
+
+from typing import ClassVar
+
+import msgspec
+
+from switchgear.limits.model import NANO
+from switchgear.limits.plan import Plan
+from switchgear.limits.share import BudgetShare
+
+
+class Reservation(msgspec.Struct, eq=False, gc=False):
+    """Ended once, by `settle` or `release`; what comes after the first end changes nothing."""
+
+    plan: Plan
+    tokens: int
+    """Estimated."""
+    nano_usd: int
+    """Estimated, in billionths of a US dollar."""
+    taken_s: float
+    lease: int
+    """The lease of the worker's shares that it was taken under."""
+    flags: tuple[str, ...] = ()
+    """Soft limits that it exceeds, as `limit.measure`, for the record; `limit.measure:unshared` where a hard one could not be checked."""
+    over: bool = False
+
+    refused: ClassVar[bool] = False
+
+    def settle(self, tokens: int | None, cost_usd: float | None, now_s: float) -> bool:
+        """The call is over and really used so much; None: not known, the estimate stands. Returns whether this was its end."""
+        if self.over:
+            return False
+        self.over = True
+        plan = self.plan
+        plan.shares.outstanding.discard(self)
+        for slot in plan.slots:
+            slot.free += 1
+        valid = self.lease == plan.shares.lease
+        if tokens is not None and tokens != self.tokens and (valid or tokens > self.tokens):
+            for share in plan.tokens:
+                share.correct(self.taken_s, tokens - self.tokens, now_s)
+        if plan.money:
+            reserved = self.nano_usd
+            _pay(plan.money, reserved, reserved if cost_usd is None else int(cost_usd * NANO + 0.5), valid=valid)
+        return True
+
+    def release(self, now_s: float) -> bool:
+        """The call was not sent anywhere after all: as if it had never come. Returns whether this was its end."""
+        if self.over:
+            return False
+        self.over = True
+        plan = self.plan
+        plan.shares.outstanding.discard(self)
+        for slot in plan.slots:
+            slot.free += 1
+        valid = self.lease == plan.shares.lease
+        if valid:
+            for share in plan.requests:
+                share.correct(self.taken_s, -1, now_s)
+            for share in plan.tokens:
+                share.correct(self.taken_s, -self.tokens, now_s)
+        _pay(plan.money, self.nano_usd, 0, valid=valid)
+        return True
+
+
+def _pay(budgets: tuple[BudgetShare, ...], reserved: int, real: int, *, valid: bool) -> None:
+    for budget in budgets:
+        if valid:
+            budget.free += reserved - real
+            budget.spent += real
+        else:
+            budget.cost_of_lost(reserved, real)
