@@ -37,17 +37,25 @@ def make_refusal(
 
 
 def _why(denied: Iterable[Denied], policies: dict[str, Policy]) -> str:
-    return "; ".join(f"{out.backend}/{out.model} {why(out.decision, policies)}" for out in denied) or "it has none"
+    places: dict[str, list[str]] = {}
+    for out in denied:
+        places.setdefault(why(out.decision, policies), []).append(f"{out.backend}/{out.model}")
+    return "; ".join(f"{', '.join(names)}: {told}" for told, names in places.items()) or "it has none"
 
 
 def why(decision: Decision, policies: dict[str, Policy]) -> str:
-    """What a refusing decision was made by, in words."""
+    """What made a refusing decision, in words."""
     if decision.errors:
-        return f"is refused because a policy could not be evaluated ({'; '.join(decision.errors)})"
+        return f"refused because a policy could not be evaluated ({'; '.join(decision.errors)})"
     if not decision.policies:
-        return "is permitted by no policy"
-    told = (f"{one} ({text})" if (text := policies[one].description.rstrip(".")) else one for one in decision.policies)
-    return f"is forbidden by {', '.join(told)}"
+        return "permitted by no policy"
+    return f"forbidden by {', '.join(described(one, policies) for one in decision.policies)}"
+
+
+def described(policy: str, policies: dict[str, Policy]) -> str:
+    """A policy's id, with what its author says of it."""
+    text = policies[policy].description.strip().rstrip(".") if policy in policies else ""
+    return f"{policy} ({text})" if text else policy
 
 
 def _remedies(policies: Iterable[Policy]) -> list[str]:

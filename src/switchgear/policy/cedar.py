@@ -41,6 +41,7 @@ class Decision(NamedTuple):
     """Why policies failed: `ID: reason`. A policy that fails forbids, whatever it was to say."""
 
 
+_UNKNOWN = re.compile(r"`Backend::.*` does not have the attribute `(region|jurisdiction)`", re.DOTALL)
 _NOT_HERE = Decision(False, (), ("cedar: the place or the model is not one of this snapshot",))
 
 
@@ -131,7 +132,7 @@ class PolicySet:
         named = set(result.diagnostics.reasons)
         if not errors:
             return Decision(result.allowed, self._ordered(named))
-        failed = [(found[1], found[2]) if (found := _FAILED.match(error)) else ("", error) for error in errors]
+        failed = [_failed(error) for error in errors]
         if result.allowed:
             named = set()  # permits; what refuses is that others failed
         named.update(policy for policy, _ in failed)
@@ -141,6 +142,15 @@ class PolicySet:
 
     def _ordered(self, ids: set[str]) -> tuple[str, ...]:
         return tuple(policy for policy in self.policies if policy in ids)
+
+
+def _failed(error: str) -> tuple[str, str]:
+    """The policy that failed, and why, in our words where we have some."""
+    found = _FAILED.match(error)
+    if found is None:
+        return "", error
+    unknown = _UNKNOWN.fullmatch(found[2])
+    return found[1], f"the backend's {unknown[1]} is not known" if unknown is not None else found[2]
 
 
 def _context(model: str, model_there: str, data_class: DataClass) -> Json:

@@ -1,0 +1,102 @@
+"""The tables of a configuration file that policies are about, read by themselves, so that policies can be checked, tested and explained
+without a file that can be served from. Whether the rest of the file is right says `switchgear check`.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import msgspec
+
+from switchgear.core.authorization import Place, Policies, Team
+from switchgear.core.errors import ConfigError, Problem
+from switchgear.policy.cedar_schema import Uid, World
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A target, as `[models.NAME] targets` has it."""
+
+    backend: str
+    model: str
+
+    @property
+    def backend_name(self) -> str:
+        return self.backend
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """A principal: a key of the file, or one that a test makes up."""
+
+    name: str
+    team: str = ""
+    roles: tuple[str, ...] = ()
+
+
+class _Backend(Place, frozen=True, kw_only=True):
+    """Whatever else a backend has is not looked at."""
+
+
+class _Model(msgspec.Struct, frozen=True, kw_only=True):
+    labels: tuple[str, ...] = ()
+    targets: tuple[Target, ...] = ()
+
+
+class _Team(Team, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    pass
+
+
+class _Policies(Policies, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    pass
+
+
+class _Provider(msgspec.Struct, frozen=True, kw_only=True):
+    team: str = ""
+    teams: dict[str, str] = {}
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True):
+    policy: _Policies = _Policies()
+    teams: dict[str, _Team] = {}
+    backends: dict[str, _Backend] = {}
+    models: dict[str, _Model] = {}
+    keys: tuple[Principal, ...] = ()
+    certificates: tuple[Principal, ...] = ()
+    oidc: dict[str, _Provider] = {}
+
+
+class Described(NamedTuple):
+    """What a configuration file says that policies are about."""
+
+    policies: Policies
+    world: World
+    routes: Mapping[str, tuple[Target, ...]]
+    principals: Mapping[str, Principal] = MappingProxyType({})
+
+
+def describe(raw: Mapping[str, Any], name: str) -> Described:
+    """Read them of a parsed TOML file called `name`. Raises ConfigError."""
+    try:
+        file = msgspec.convert(raw, _File)
+    except msgspec.ValidationError as error:
+        problem = Problem(name, str(error), "`switchgear check` says what each key may be.")
+        raise ConfigError([problem]) from error
+    principals = {one.name: one for one in (*file.keys, *file.certificates)}
+    signed_in = {team for provider in file.oidc.values() for team in (provider.team, *provider.teams.values()) if team}
+    return Described(
+        file.policy,
+        World(
+            file.backends,
+            {model: said.labels for model, said in file.models.items()},
+            file.teams,
+            groups_of(principals.values()) | {("Team", team) for team in signed_in},
+        ),
+        {model: said.targets for model, said in file.models.items()},
+        principals,
+    )
+
+
+def groups_of(principals: Iterable[Principal]) -> frozenset[Uid]:
+    """Teams and roles that principals name themselves."""
+    return frozenset(
+        uid for one in principals for uid in (("Team", one.team), *(("Role", role) for role in one.roles)) if uid[1]
+    )
