@@ -128,7 +128,7 @@ class OidcProvider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A client certificate that is an identity. All that is given of `sha256` to `common_name` must match, and one of them must be given."""
+    """A client certificate that is an identity. All that is given of `sha256` to `common_name` must match, and one must be given."""
 
     name: Name
     """Who it belongs to; stands in records."""
