@@ -41,8 +41,9 @@ def as_stream(whole: bytes) -> bytes | None:
         if f"response.{status}" not in _ENDS:
             return None
         stream = _Stream()
-        begun = {**response, "status": "in_progress", "output": [], "usage": None, "incomplete_details": None}
-        begun.pop("completed_at", None)
+        begun = {**response, "status": "in_progress", "output": [], "incomplete_details": None}
+        for name in ("completed_at", "usage"):  # only its end knows them
+            begun.pop(name, None)
         stream.tell("response.created", response=begun)
         stream.tell("response.in_progress", response=begun)
         for index, item in enumerate(response["output"]):
