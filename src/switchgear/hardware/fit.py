@@ -99,12 +99,14 @@ def fit(parameters: Sequence[Parameter], log_ratios: Callable[[Mapping[str, floa
     names = [parameter.name for parameter in parameters]
     start = np.log([parameter.start for parameter in parameters])
     spread = np.array([parameter.spread for parameter in parameters])
-    margin = 1e-9
-    low = np.log([parameter.low for parameter in parameters]) - margin
-    high = np.log([parameter.high for parameter in parameters]) + margin
+    lowest = np.array([parameter.low for parameter in parameters])
+    highest = np.array([parameter.high for parameter in parameters])
+    margin = 1e-9  # the solver wants a start strictly inside
+    bounds = (np.log(lowest) - margin, np.log(highest) + margin)
 
     def residuals(logs: Floats) -> Floats:
-        rows = log_ratios(dict(zip(names, np.exp(logs).tolist(), strict=True)))
+        values = np.clip(np.exp(logs), lowest, highest)
+        rows = log_ratios(dict(zip(names, values.tolist(), strict=True)))
         return np.concatenate([rows, PRIOR_WEIGHT * (logs - start) / spread])
 
     first = residuals(start)
@@ -114,9 +116,9 @@ def fit(parameters: Sequence[Parameter], log_ratios: Callable[[Mapping[str, floa
     if not np.all(np.isfinite(first)):
         raise BadFigure("a row's log ratio", float(first[~np.isfinite(first)][0]), "measured times above zero")
     solution = least_squares(
-        residuals, start, bounds=(low, high), loss="soft_l1", f_scale=_ROBUST_FROM, max_nfev=400, x_scale=spread
+        residuals, start, bounds=bounds, x_scale=spread, loss="soft_l1", f_scale=_ROBUST_FROM, ftol=1e-6, xtol=1e-6
     )
-    deviation = _deviations(solution.jac, solution.fun[:rows], spread)
+    deviation = _deviations(np.asarray(solution.jac), solution.fun[:rows], spread)
     estimates = {
         parameter.name: _estimate(parameter, float(log), float(sd))
         for parameter, log, sd in zip(parameters, solution.x, deviation, strict=True)

@@ -9,7 +9,7 @@ from switchgear.hardware.errors import BadFigure
 from switchgear.hardware.fit import Errors, Fit, Parameter, errors, fit, pooled
 from switchgear.hardware.loads import Floats
 from switchgear.hardware.roofline import Placement, StepCost
-from switchgear.hardware.serving import Factors, Served, closed_loop, ideal, reached, stacked
+from switchgear.hardware.serving import ClosedLoop, Factors, Served, ideal, reached, stacked
 
 PARAMETERS = (
     Parameter("compute_efficiency", 0.6, 0.01, 1.0, 0.6),
@@ -69,21 +69,19 @@ class Runs:
         if not runs:
             raise BadFigure("number of runs", 0, "at least one measured run")
         self.bound: StepCost = stacked([ideal(run.placement) for run in runs])
-        self.prompt, self.output, self.callers = (
-            np.array([getattr(run, name) for run in runs], dtype=np.float64)
-            for name in ("prompt_tokens", "output_tokens", "callers")
-        )
+        lengths = ([getattr(run, name) for run in runs] for name in ("prompt_tokens", "output_tokens", "callers"))
+        self._loop = ClosedLoop(*lengths)
         self.ttft_s = np.array([run.ttft_s for run in runs])
         self.token_s = np.array([run.token_s for run in runs])
 
     def predict(self, factors: Factors) -> Served:
         """What the callers of each run would see."""
-        return closed_loop(reached(self.bound, factors), factors, self.prompt, self.output, self.callers)
+        return self._loop.served(reached(self.bound, factors), factors)
 
     def errors(self, factors: Factors) -> RunErrors:
         """How well that meets what they saw."""
         served = self.predict(factors)
-        rest = self.output - 1
+        rest = self._loop.output_tokens - 1
         return RunErrors(
             ttft=errors(served.ttft_s, self.ttft_s),
             token=errors(served.token_s, self.token_s),
@@ -92,7 +90,7 @@ class Runs:
 
     def call_ratios(self, factors: Factors) -> tuple[Floats, Floats]:
         """Predicted over measured, of the time to first token and of the whole call, for each run."""
-        served, rest = self.predict(factors), self.output - 1
+        served, rest = self.predict(factors), self._loop.output_tokens - 1
         calls = (served.ttft_s + rest * served.token_s) / (self.ttft_s + rest * self.token_s)
         return served.ttft_s / self.ttft_s, calls
 

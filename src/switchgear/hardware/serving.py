@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from switchgear.hardware.bounds import efficiency, not_negative, positive
-from switchgear.hardware.loads import Floats, StepLoads, step_s
+from switchgear.hardware.loads import Floats, StepLoads
 from switchgear.hardware.model import Figure, Physics
 from switchgear.hardware.roofline import Placement, StepCost
 
@@ -99,24 +99,37 @@ def reached(bound: StepCost, factors: Factors) -> StepCost:
     )
 
 
+class ClosedLoop:
+    """Runs of `callers` who each ask for so many tokens of so long prompts: what is in their steps, worked out once.
+
+    Raises BadFigure for lengths below 1 and fewer than one caller.
+    """
+
+    def __init__(self, prompt_tokens: ArrayLike, output_tokens: ArrayLike, callers: ArrayLike) -> None:
+        prompt, output, batch = (
+            np.asarray(value, dtype=np.float64) for value in (prompt_tokens, output_tokens, callers)
+        )
+        positive(prompt_tokens=float(np.min(prompt)), output_tokens=float(np.min(output)), callers=float(np.min(batch)))
+        self.output_tokens, self.callers = output, batch
+        self._decoding = StepLoads.of(decodes=batch, context_tokens=batch * (prompt + output / 2))
+        self._taking_in = StepLoads.of(
+            prefill_tokens=prompt, prefill_pairs=prompt * (prompt + 1) / 2, prefills_ended=np.ones_like(prompt)
+        )
+
+    def served(self, cost: StepCost, factors: Factors) -> Served:
+        """What the callers see. `cost` is what `reached` or `StepCost.of` gives; of `factors` only the front and the queue are used."""
+        decode_s: Floats = cost.step_s(self._decoding)
+        taken_in_s: Floats = cost.step_s(self._taking_in)
+        # A prefill beside decoding needs no step of its own.
+        added_s = np.maximum(taken_in_s - cost.step_overhead_s - cost.exchange_s, 0.0)
+        token_s = decode_s + factors.interleaved * self.callers * added_s / self.output_tokens
+        wave_s = factors.first_wave * (self.callers - 1) * added_s
+        seat_s = factors.excess_callers * self.output_tokens * token_s / self.callers
+        return Served(factors.request_overhead_s + taken_in_s + decode_s / 2 + wave_s + seat_s, token_s)
+
+
 def closed_loop(
     cost: StepCost, factors: Factors, prompt_tokens: ArrayLike, output_tokens: ArrayLike, callers: ArrayLike
 ) -> Served:
-    """What `callers` see who each ask for so many tokens of so long prompts. `cost` is what `reached` or `StepCost.of` gives.
-
-    Of `factors` only the front and the queue are used. Raises BadFigure for lengths below 1 and fewer than one caller.
-    """
-    prompt, output, batch = (np.asarray(value, dtype=np.float64) for value in (prompt_tokens, output_tokens, callers))
-    positive(prompt_tokens=float(np.min(prompt)), output_tokens=float(np.min(output)), callers=float(np.min(batch)))
-    decode_s = step_s(cost, StepLoads.of(decodes=batch, context_tokens=batch * (prompt + output / 2)))
-    taken_in_s = step_s(
-        cost,
-        StepLoads.of(
-            prefill_tokens=prompt, prefill_pairs=prompt * (prompt + 1) / 2, prefills_ended=np.ones_like(prompt)
-        ),
-    )
-    # A prefill beside decoding needs no step of its own.
-    added_s = np.maximum(taken_in_s - cost.step_overhead_s - cost.exchange_s, 0.0)
-    token_s = decode_s + factors.interleaved * batch * added_s / output
-    queue_s = factors.first_wave * (batch - 1) * added_s + factors.excess_callers * output * token_s / batch
-    return Served(factors.request_overhead_s + taken_in_s + decode_s / 2 + queue_s, token_s)
+    """`ClosedLoop.served` for one use."""
+    return ClosedLoop(prompt_tokens, output_tokens, callers).served(cost, factors)
