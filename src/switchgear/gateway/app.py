@@ -10,9 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from switchgear.core.record import Attempt, AttemptKind
 from switchgear.core.snapshot import Delivery, Endpoint, Key
-from switchgear.gateway.attempt import Try
 from switchgear.gateway.call import Call, Desk
 from switchgear.gateway.candidates import allowed_route, candidates_of, refusal
 from switchgear.gateway.dispatch import Dispatch
@@ -21,10 +19,9 @@ from switchgear.gateway.head import (
     ASSUMED_COMPLETION_TOKENS,
     UNREADABLE,
     CallHead,
-    decode_fields,
     read_head,
-    surely_plain,
 )
+from switchgear.gateway.straight import StraightWay
 from switchgear.gateway.strategies import STRATEGIES, Ask
 from switchgear.gateway.table import Plan, Route, Table
 from switchgear.wire.errors import RefusedRequest
@@ -59,7 +56,7 @@ class Gateway:
         self._created = int(time.time())  # noqa: TID251  shown as the age of each model, decides nothing
         self._id_head = os.urandom(4).hex()
         self._id_count = 0
-        self._driven = self._drive  # bound once: a call holds it
+        self._straight = StraightWay(desk, self._call_id, self._drive)
 
     def serve(self, table: Table) -> None:
         self.table = table
@@ -108,7 +105,7 @@ class Gateway:
         caller = exchange.context
         if isinstance(caller, Caller) and caller.plans and caller.table is self.table:
             try:
-                if self._go_straight(exchange, caller.plans):
+                if self._straight.take(exchange, caller.table, caller.plans):
                     return
             except UNREADABLE:
                 pass  # the long way says what is wrong with it
@@ -142,61 +139,6 @@ class Gateway:
         except Exception as error:
             log.exception("call %s met a defect", call.id)
             call.defect(error)
-
-    # -- the short way --
-
-    def _go_straight(self, exchange: Exchange, plans: dict[bytes, Plan]) -> bool:
-        """Send a plain call of a known kind to its first target, in as few steps as it takes. False: nothing has happened.
-
-        It decides what `_admit` and `Dispatch.begin` would decide. Whatever is unusual about the call, the targets or the
-        gateway at this moment goes the long way; so does everything after a failed attempt.
-        """
-        body, desk = exchange.body, self.desk
-        fields = decode_fields(body)
-        plan = plans.get(bytes(fields.get("model", b"")))
-        if plan is None or not surely_plain(fields, body) or (desk.refuse_unrecorded and not desk.recorder.writable):
-            return False
-        route = plan.route
-        size = len(body)
-        if size > route.short_bytes:
-            return False
-        targets, started_s = route.targets, exchange.received_s
-        for target in targets:
-            state, backend_state = target.state, target.backend_state
-            if not state.breaker.closed or state.rest_until_s or backend_state.in_flight >= backend_state.max_in_flight:
-                return False
-        at_s, first, config = desk.now_s(), targets[0], route.config
-        route.state.retries.call(started_s)
-        fields["model"] = first.model_raw
-        endpoint = plan.endpoint
-        call = Call(
-            desk,
-            self.table,
-            exchange,
-            self._call_id(at_s),
-            endpoint,
-            started_s,
-            at_s,
-            size,
-            self._driven,
-            plan,
-            plan.key,
-            CallHead(endpoint, fields, route.name),
-            route,
-            started_s + config.deadline_s,
-            config.delivery,
-            targets,
-        )
-        desk.calls += 1
-        exchange.on_gone = call.gone
-        exchange.body = b""  # its fields live on in the head
-        try:
-            record = Attempt(first.backend_name, first.model, AttemptKind.FIRST, 0.0)
-            Try(call, first, AttemptKind.FIRST, fields, None, started_s, record).start()
-        except Exception as error:
-            log.exception("call %s met a defect", call.id)
-            call.defect(error)
-        return True
 
     def _learn(self, call: Call, head: CallHead, route: Route) -> None:
         """A plain call went the long way: the next of its kind need not."""

@@ -181,10 +181,10 @@ class Try(msgspec.Struct, eq=False):
                 return
             self.finish_reason = answer.finish_reason
             self._bill(answer.usage, answer.text_bytes)
-            now_s = monotonic()
-            self._succeeded(now_s)
+            self._succeeded(monotonic())
             if self.ended is None:
-                self.call.succeed(self, body, now_s)
+                self.call.finish_reason = self.finish_reason
+                self.call.reply_whole(self.target, body, self.headers)
             else:
                 self.ended(self, None)
         except Exception as error:

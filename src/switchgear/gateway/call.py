@@ -18,7 +18,7 @@ from switchgear.gateway.table import Plan, Route, Table, Target
 from switchgear.wire.exchange import EVENT_STREAM, JSON, Exchange, header
 
 log = logging.getLogger(__name__)
-_PASSED_ON = frozenset(
+PASSED_ON = frozenset(
     (b"x-request-id", b"openai-processing-ms", b"openai-version", b"openai-organization", b"openai-model")
 )
 """Headers of a backend's answer that the caller gets too."""
@@ -138,8 +138,8 @@ class Call(msgspec.Struct, eq=False):
             self.id.encode(),
             len(self.attempts),
         )
-        if not _PASSED_ON.isdisjoint(headers):
-            head += _passed_on(headers)
+        if not PASSED_ON.isdisjoint(headers):
+            head += passed_on(headers)
         return head
 
     def claim(self, attempt: "Try") -> bool:
@@ -189,48 +189,6 @@ class Call(msgspec.Struct, eq=False):
             attempt.cancel(lost=lost)
 
     # -- the end --
-
-    def succeed(self, attempt: "Try", body: bytes, now_s: float) -> None:
-        """`reply_whole` for a call that went the short way and got its answer from its first attempt."""
-        plan, desk, route, target = self.plan, self.desk, self.route, attempt.target
-        if plan is None or route is None or desk.recorder.strict:
-            self.finish_reason = attempt.finish_reason
-            self.reply_whole(target, body, attempt.headers)
-            return
-        self.over = True
-        desk.calls -= 1
-        head = b"%bx-switchgear-call: %b\r\nx-switchgear-attempts: 1\r\n" % (target.reply_json, self.id.encode())
-        if not _PASSED_ON.isdisjoint(attempt.headers):
-            head += _passed_on(attempt.headers)
-        self.exchange.reply_ok(body, head)
-        done = attempt.record
-        duration_s = now_s - self.started_s
-        desk.recorder.append(
-            Record(
-                VERSION,
-                self.id,
-                self.at_s,
-                *plan.recorded,
-                route.names,
-                self.ruled_out,
-                self.attempts,
-                Outcome.OK,
-                200,
-                "",
-                target.backend_name,
-                target.model,
-                attempt.finish_reason,
-                duration_s,
-                duration_s,
-                done.prompt_tokens,
-                done.cached_tokens,
-                done.completion_tokens,
-                done.usage,
-                done.cost_usd,
-                self.request_bytes,
-                len(body),
-            )
-        )
 
     def reply_whole(self, target: Target, body: bytes, headers: Mapping[bytes, bytes]) -> None:
         """End with a whole answer."""
@@ -371,8 +329,9 @@ class Call(msgspec.Struct, eq=False):
         return record
 
 
-def _passed_on(headers: Mapping[bytes, bytes]) -> bytes:
-    return b"".join([b"%b: %b\r\n" % (name, headers[name]) for name in sorted(_PASSED_ON & headers.keys())])
+def passed_on(headers: Mapping[bytes, bytes]) -> bytes:
+    """Header lines of a backend's answer that the caller gets too."""
+    return b"".join([b"%b: %b\r\n" % (name, headers[name]) for name in sorted(PASSED_ON & headers.keys())])
 
 
 def _add_up(record: Record, tokens_moved: int) -> None:

@@ -94,7 +94,6 @@ class Route:
         "config",
         "every",
         "name",
-        "names",
         "short_bytes",
         "smallest_window",
         "state",
@@ -118,8 +117,6 @@ class Route:
             (t.context_window for t in targets if t.context_window is not None), default=math.inf
         )
         self.bytes_per_token = min(target.backend.capabilities.bytes_per_token for target in targets)
-        self.names = [target.name for target in targets]
-        """What a record says of the candidates where all targets are. Not to be changed."""
         self.short_bytes = self.smallest_window * self.bytes_per_token
         """A body of at most so many bytes fits every target's window for certain, where it sets no limit of its own."""
         self.straight = config.hedge is None and (config.strategy == "priority" or len(targets) == 1)
@@ -129,14 +126,17 @@ class Route:
 class Plan:
     """What is known of a plain call by its key, endpoint and model alone: made once, when the first such call has gone the long way."""
 
-    __slots__ = ("endpoint", "key", "recorded", "route")
+    __slots__ = ("deadline_s", "delivery", "endpoint", "key", "recorded", "route")
 
     def __init__(self, snapshot: Snapshot, gateway: str, key: Key, endpoint: Endpoint, route: Route) -> None:
         self.key = key
         self.endpoint = endpoint
         self.route = route
-        self.recorded = (gateway, snapshot.id, endpoint.value, key.name, key.team, "", route.name, "", False)
-        """Fields of the record, from `gateway` to `streamed`."""
+        self.deadline_s = route.config.deadline_s
+        self.delivery = route.config.delivery
+        call = (gateway, snapshot.id, endpoint.value, key.name, key.team, "", route.name, "", False)
+        self.recorded = (*call, [target.name for target in route.targets])
+        """Fields of the record, from `gateway` to `candidates`. Not to be changed."""
 
 
 class Table:

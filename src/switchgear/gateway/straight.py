@@ -1,0 +1,160 @@
+"""The short way of a plain call: the decisions of the long way, made in as few steps as they take.
+
+Between two reads of a socket the interpreter's code is cold, and what a call costs goes by how many of its instructions run (ADR 9).
+So what depends on the caller, the endpoint and the model alone is decided once and kept as a `Plan`; what remains for each call
+stands here in two functions, one for its request and one for its answer. They decide nothing that `Gateway._admit`, `Dispatch` and
+`Try` would not decide: whatever is unusual about a call, its targets or the gateway at that moment goes the long way, and so does
+everything after a failed attempt. A test holds the two ways against each other.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from time import monotonic
+
+from switchgear.backends.errors import BackendError
+from switchgear.core.record import VERSION, Attempt, AttemptKind, AttemptOutcome, Outcome, Record
+from switchgear.gateway.attempt import Try
+from switchgear.gateway.call import PASSED_ON, Call, Desk, Driver, passed_on
+from switchgear.gateway.head import CallHead, decode_fields, surely_plain
+from switchgear.gateway.table import Plan, Table
+from switchgear.wire.exchange import Exchange
+
+log = logging.getLogger(__name__)
+# An enum's member costs a lookup through its class each time.
+_FIRST, _OK, _ATTEMPT_OK = AttemptKind.FIRST, Outcome.OK, AttemptOutcome.OK
+
+
+class StraightWay:
+    """Sends plain calls to the first target of their plan."""
+
+    __slots__ = ("_call_id", "_desk", "_drive")
+
+    def __init__(self, desk: Desk, call_id: Callable[[float], str], drive: Callable[[Call], Driver]) -> None:
+        self._desk = desk
+        self._call_id = call_id
+        self._drive = drive
+
+    def take(self, exchange: Exchange, table: Table, plans: dict[bytes, Plan]) -> bool:
+        """Send the call if it can go this way. False: nothing has happened. Raises what `decode_fields` does."""
+        body, desk = exchange.body, self._desk
+        fields = decode_fields(body)
+        plan = plans.get(bytes(fields.get("model", b"")))
+        if plan is None or not surely_plain(fields, body) or (desk.refuse_unrecorded and not desk.recorder.writable):
+            return False
+        route, size, started_s = plan.route, len(body), exchange.received_s
+        if size > route.short_bytes:
+            return False
+        targets = route.targets
+        for target in targets:
+            state, backend_state = target.state, target.backend_state
+            if (
+                not state.breaker.closed
+                or state.rest_until_s > started_s
+                or backend_state.in_flight >= backend_state.max_in_flight
+            ):
+                return False
+        first, at_s = targets[0], desk.now_s()
+        route.state.retries.call(started_s)
+        fields["model"] = first.model_raw
+        endpoint = plan.endpoint
+        call = Call(
+            desk,
+            table,
+            exchange,
+            self._call_id(at_s),
+            endpoint,
+            started_s,
+            at_s,
+            size,
+            self._drive,
+            plan,
+            plan.key,
+            CallHead(endpoint, fields, route.name),
+            route,
+            started_s + plan.deadline_s,
+            plan.delivery,
+            targets,
+        )
+        desk.calls += 1
+        exchange.on_gone = call.gone
+        exchange.body = b""  # its fields live on in the head
+        try:
+            StraightTry(
+                call, first, _FIRST, fields, None, started_s, Attempt(first.backend_name, first.model, _FIRST, 0.0)
+            ).start()
+        except Exception as error:
+            log.exception("call %s met a defect", call.id)
+            call.defect(error)
+        return True
+
+
+class StraightTry(Try, eq=False):
+    """The one attempt of a call that goes the short way. An answer that one read brings whole ends the call in one step."""
+
+    def on_whole(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
+        call = self.call
+        plan, desk = call.plan, call.desk
+        if self.over or plan is None or desk.recorder.strict:
+            super().on_whole(status, headers, body)
+            return
+        try:
+            target, record, state = self.target, self.record, self.target.state
+            try:
+                answer = target.adapter.answer(call.endpoint, body)
+            except BackendError:
+                super().on_whole(status, headers, body)  # fails in the same way there
+                return
+            now_s = monotonic()
+            duration_s = now_s - self.began_s
+            self.over = call.over = True
+            self.connection = None  # it serves others from now on
+            state.in_flight -= 1
+            target.backend_state.in_flight -= 1
+            call.running.clear()
+            desk.calls -= 1
+            state.latency.observe(duration_s, now_s)
+            state.breaker.well(now_s, duration_s)
+            head = b"%bx-switchgear-call: %b\r\nx-switchgear-attempts: 1\r\n" % (target.reply_json, call.id.encode())
+            if not PASSED_ON.isdisjoint(headers):
+                head += passed_on(headers)
+            call.exchange.reply_ok(body, head)
+            usage = answer.usage
+            if usage is None:
+                self._bill(None, answer.text_bytes)
+            else:
+                record.prompt_tokens = prompt = usage.prompt_tokens
+                record.cached_tokens = cached = usage.cached_tokens
+                record.completion_tokens = completion = usage.completion_tokens
+                record.usage = "reported"
+                record.cost_usd = target.cost_usd(prompt, cached, completion)
+            record.status = 200
+            record.duration_s = record.ttft_s = duration_s
+            record.outcome = _ATTEMPT_OK
+            desk.recorder.append(
+                Record(
+                    VERSION,
+                    call.id,
+                    call.at_s,
+                    *plan.recorded,
+                    call.ruled_out,
+                    call.attempts,
+                    _OK,
+                    200,
+                    "",
+                    target.backend_name,
+                    target.model,
+                    answer.finish_reason,
+                    duration_s,
+                    duration_s,
+                    record.prompt_tokens,
+                    record.cached_tokens,
+                    record.completion_tokens,
+                    record.usage,
+                    record.cost_usd,
+                    call.request_bytes,
+                    len(body),
+                )
+            )
+        except Exception as error:
+            log.exception("call %s met a defect", call.id)
+            call.defect(error)
