@@ -81,20 +81,29 @@ class Irr(msgspec.Struct, frozen=True):
 def irr(flows: Sequence[tuple[float, float]]) -> Irr:
     """The rate at which flows (years from now, dollars) are worth nothing today.
 
-    Defined here only where the flows, in order of time, change their sign exactly once: then there is one root and no other
-    (Descartes' rule of signs; BMA on its pitfalls). Everything else is None with the reason.
+    Given only where it is the only one: the flows, in order of time, change their sign exactly once (Descartes' rule of signs;
+    BMA on its pitfalls), or their running sum does and ends above zero, which leaves one positive rate (Norstrom, A sufficient
+    condition for a unique nonnegative internal rate of return, JFQA 7, 1972). Everything else is None with the reason.
     """
-    signs = [amount > 0 for _, amount in sorted(flows) if abs(amount) > 1e-9]
-    changes = sum(left != right for left, right in itertools.pairwise(signs))
+    ordered = sorted(flows)
+    changes = _sign_changes([amount for _, amount in ordered])
+    running = list(itertools.accumulate(amount for _, amount in ordered))
     if changes == 0:
         return Irr(None, "all flows have one sign: nothing is invested, or nothing comes back")
-    if changes > 1:
-        return Irr(None, f"the flows change sign {changes} times: several rates may fit, so none is given")
     low, high = _LOWEST_RATE, _HIGHEST_RATE
+    if changes > 1:
+        if _sign_changes(running) != 1 or running[-1] <= 0:
+            return Irr(None, f"the flows change sign {changes} times: several rates may fit, or none does")
+        low = 0.0
     worth = present_value(low, flows)
     if (worth > 0) == (present_value(high, flows) > 0):
         return Irr(None, "no rate between -99.9999 % and a million fits")
     return Irr(_root(lambda rate: present_value(rate, flows), low, high))
+
+
+def _sign_changes(amounts: Sequence[float]) -> int:
+    signs = [amount > 0 for amount in amounts if abs(amount) > 1e-9]
+    return sum(left != right for left, right in itertools.pairwise(signs))
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:

@@ -11,10 +11,11 @@
 
 from collections.abc import Sequence
 
-from switchgear.core.errors import Problem, SwitchgearError
+from switchgear.core.errors import Problem
+from switchgear.planner.errors import PlannerError
 
 
-class MoneyError(SwitchgearError):
+class MoneyError(PlannerError):
     """Figures from which no cost can be made. The message ends with what to do about it."""
 
     code = "invalid_plan_money"

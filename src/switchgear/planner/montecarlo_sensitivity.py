@@ -8,6 +8,7 @@ no further dependency. The tornado (P10 and P90 alone, all else at the median) s
 Source: Saltelli et al., Variance based sensitivity analysis of model output, Computer Physics Communications 181 (2010) 259-270.
 """
 
+import warnings
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -70,7 +71,7 @@ def sensitivity(
     """
     if points < 64 or points & (points - 1):
         raise MoneyError(f"{points} points are no power of two from 64 on; take 1024")
-    groups = groups_of(plan)
+    groups = _relevant(plan, option)
     if option == plan.baseline:
         raise MoneyError(f"{option} is the baseline and saves nothing against itself; name another option")
     if not groups:
@@ -90,7 +91,7 @@ def sensitivity(
     first, whole, low, high = _sobol(saving, len(names), points, plan.seed if seed is None else seed)
     influences = [
         Influence(
-            id=short_id(name),
+            id=short_id(groups[name][0]),
             also=[short_id(path) for path in groups[name][1:]],
             first_order=float(first[index]),
             total_order=float(whole[index]),
@@ -109,8 +110,20 @@ def sensitivity(
     )
 
 
+def _relevant(plan: Plan, option: str) -> dict[str, list[str]]:
+    """What can move the saving: assumptions of the two options and of no option; under the key that the draws know them by."""
+    own = tuple(f"options.{name}." for name in (option, plan.baseline))
+    found = {}
+    for first, paths in groups_of(plan).items():
+        kept = [path for path in paths if not path.startswith("options.") or path.startswith(own)]
+        if kept:
+            found[first] = kept
+    return found
+
+
 def _saving(plan: Plan, option: str, names: list[str], uniforms: Values, usage: list[Usage]) -> Values:
-    draws = draws_from(plan, dict(zip(names, uniforms, strict=True)))
+    medians = {first: np.full(uniforms.shape[1], 0.5) for first in groups_of(plan)}
+    draws = draws_from(plan, medians | dict(zip(names, uniforms, strict=True)))
     _, costs = evaluated(plan, draws=draws, usage=usage, only=(plan.baseline, option))
     saved = costs[plan.baseline].present_value.value - costs[option].present_value.value
     return np.broadcast_to(np.asarray(saved, dtype=np.float64), (uniforms.shape[1],)).copy()
@@ -127,7 +140,8 @@ def _sobol(saving: Any, factors: int, points: int, seed: int) -> tuple[Values, V
         dists=[_Unit()] * factors,
         rng=np.random.default_rng(seed),
     )
-    with np.errstate(invalid="ignore"):
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        warnings.simplefilter("ignore")  # an assumption that changes nothing has no interval: it is shown as zero
         bounds = result.bootstrap(confidence_level=0.95, n_resamples=200).total_order.confidence_interval
     clean = [np.nan_to_num(np.ravel(part)) for part in (result.first_order, result.total_order, bounds.low, bounds.high)]
     return clean[0], clean[1], clean[2], clean[3]
