@@ -66,7 +66,7 @@ def token(
     without_alg: Any = {name: value for name, value in key.as_dict(private=True).items() if name != "alg"}
     registry = JWSRegistry(algorithms=[algorithm], strict_check_header=False)
     registry.check_header = lambda header: None  # type: ignore[method-assign]  # an attacker signs whatever he likes
-    registry.get_alg = JWSRegistry.algorithms.__getitem__  # type: ignore[method-assign]  # with no warning of EdDSA's old name
+    registry.get_alg = lambda name: JWSRegistry.algorithms[name]  # type: ignore[method-assign]  # with no warning of EdDSA's old name
     return jwt.encode(
         {name: value for name, value in fields.items() if value is not None},
         claims() if content is None else content,

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 
 from tests.identity.signing import NOW_S
 
@@ -34,9 +35,14 @@ def manual_clock() -> ManualClock:
 
 
 def source(
-    provider: OidcProvider, reader: StillReader, clock: ManualClock, *, memory: KeyMemory | None = None
+    provider: OidcProvider,
+    reader: StillReader,
+    clock: ManualClock,
+    *,
+    memory: KeyMemory | None = None,
+    removed: Callable[[frozenset[str]], None] = lambda _: None,
 ) -> KeySource:
-    return KeySource("company", provider, reader, clock, random.Random(1), memory=memory)
+    return KeySource("company", provider, reader, clock, random.Random(1), memory=memory, removed=removed)
 
 
 async def turns(count: int = 10) -> None:

@@ -77,7 +77,7 @@ def fingerprint(client: trustme.LeafCert) -> str:
         (PERSON, {"email": "alice@example.COM"}),
     ],
 )
-def test_each_name_that_a_certificate_can_be_known_by(client: trustme.LeafCert, match: dict[str, str]) -> None:
+def test_each_name_that_a_certificate_can_be_known_by(client: trustme.LeafCert, match: dict[str, Any]) -> None:
     found = who(client, Certificate(name="it", team="edge", roles=("device",), **match))
     assert isinstance(found, Principal)
     assert (found.name, found.team, found.roles) == ("it", "edge", ("device",))
@@ -99,7 +99,7 @@ def test_each_name_that_a_certificate_can_be_known_by(client: trustme.LeafCert, 
         (PERSON, {"dns": "alice@example.com"}),
     ],
 )
-def test_what_is_not_the_same(client: trustme.LeafCert, match: dict[str, str]) -> None:
+def test_what_is_not_the_same(client: trustme.LeafCert, match: dict[str, Any]) -> None:
     assert name_of(who(client, Certificate(name="it", **match))) == "unknown_certificate"
 
 

@@ -1,7 +1,6 @@
 """A provider's keys: read in the background, and once more when a token asks for it. No network here: see test_openid_provider.py."""
 
 import asyncio
-import random
 
 import pytest
 from tests.identity.signing import NOW_S, jwks, provider, signing_key
@@ -10,7 +9,7 @@ from tests.identity.still_source import StillReader, manual_clock, source, turns
 from switchgear.core.clock import ManualClock
 from switchgear.core.tasks import TaskOwner
 from switchgear.identity.errors import ProviderUnreachable, ProviderUnusable
-from switchgear.identity.key_source import MOST_WAITING, KeySource
+from switchgear.identity.key_source import MOST_WAITING
 from switchgear.identity.ports import Kept
 
 FIRST, SECOND = jwks(signing_key("first")), jwks(signing_key("second"))
@@ -112,6 +111,10 @@ async def test_so_many_may_wait_and_no_more(clock: ManualClock) -> None:
     assert len(settled) == MOST_WAITING, "whoever waits is told, also when it ends"
 
 
+def defect() -> None:
+    raise LookupError("a defect")
+
+
 async def test_one_caller_with_a_defect_does_not_keep_the_others_waiting(
     clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -122,7 +125,7 @@ async def test_one_caller_with_a_defect_does_not_keep_the_others_waiting(
     owner.start(keys.run())
     await turns()
     settled: list[None] = []
-    keys.ask(lambda: {}["defect"])
+    keys.ask(defect)
     keys.ask(lambda: settled.append(None))
     reader.gate.set()
     await turns()
@@ -134,7 +137,7 @@ async def test_one_caller_with_a_defect_does_not_keep_the_others_waiting(
 async def test_keys_that_are_gone_are_told_of(clock: ManualClock) -> None:
     reader = StillReader(jwks(signing_key("first"), signing_key("second")))
     gone: list[frozenset[str]] = []
-    keys = KeySource("company", provider(min_refresh_s=1.0), reader, clock, random.Random(1), removed=gone.append)
+    keys = source(provider(min_refresh_s=1.0), reader, clock, removed=gone.append)
     owner = TaskOwner("test")
     owner.start(keys.run())
     await turns()

@@ -1,5 +1,6 @@
 """Who calls, from end to end, with a provider that needs no network."""
 
+from collections.abc import Callable
 from hashlib import sha256
 
 import pytest
@@ -9,6 +10,7 @@ from tests.identity.still_source import StillReader, manual_clock, source, turns
 from switchgear.core.clock import ManualClock
 from switchgear.core.identity import Key, OidcProvider
 from switchgear.identity.errors import ProviderUnreachable
+from switchgear.identity.key_source import KeySource
 from switchgear.identity.model import Answer, Pending, Principal
 from switchgear.identity.refusals import UNKNOWN_KEY, WHAT_TO_DO, Refusal
 from switchgear.identity.service import Identities, Identity
@@ -28,11 +30,9 @@ class Plane:
         self.identities = Identities(self._source, self.clock.now_s)
         self.identity: Identity
 
-    def _source(self, name: str, config: OidcProvider, removed: object) -> object:
+    def _source(self, name: str, config: OidcProvider, removed: Callable[[frozenset[str]], None]) -> KeySource:
         self.made += 1
-        made = source(config, self.reader, self.clock)
-        made._removed = removed  # type: ignore[assignment]  # as http_sources hands it on
-        return made
+        return source(config, self.reader, self.clock, removed=removed)
 
     async def serve(self, config: OidcProvider | None = None, *keys: Key) -> None:
         self.identity = self.identities.build(keys or (KEY,), {"company": config or provider()}, ())

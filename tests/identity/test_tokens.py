@@ -22,7 +22,7 @@ def verified(shown: bytes, **changes: Any) -> float:
     rules = Rules(provider(**changes))
     read = Unverified(shown)
     algorithm = rules.check_header(read)
-    read.verify(rules.registry, read_jwks(jwks(KEY)).choose(read.kid, algorithm))
+    read.verify(rules.registry, read_jwks(jwks(KEY)).choose(read.kid, algorithm).key)
     return rules.check_claims(read.claims, NOW_S)
 
 
@@ -38,14 +38,14 @@ def test_every_algorithm_that_may_be_configured(algorithm: Algorithm) -> None:
     rules = Rules(provider(algorithms=(algorithm,)))
     keys = read_jwks(jwks(key))
     good = Unverified(token(key))
-    good.verify(rules.registry, keys.choose(good.kid, rules.check_header(good)))
+    good.verify(rules.registry, keys.choose(good.kid, rules.check_header(good)).key)
     head, _, signature = token(key).rpartition(b".")
     changed = Unverified(head + b"." + bytes([signature[0] ^ 1]) + signature[1:])
     with pytest.raises(TokenRejected):
-        changed.verify(rules.registry, keys.choose(good.kid, algorithm))
+        changed.verify(rules.registry, keys.choose(good.kid, algorithm).key)
     other = Unverified(token(key, claims(sub="mallory")).rpartition(b".")[0] + b"." + signature)
     with pytest.raises(TokenRejected):
-        other.verify(rules.registry, keys.choose(good.kid, algorithm))
+        other.verify(rules.registry, keys.choose(good.kid, algorithm).key)
 
 
 def test_when_a_token_counts() -> None:
@@ -54,7 +54,12 @@ def test_when_a_token_counts() -> None:
     assert verified(token(KEY, claims(exp=10**400))) == 253402300800
     at = int(NOW_S)
     for leeway_s in (0, 30):
-        good = [{"exp": at - leeway_s + 1}, {"nbf": at + leeway_s}, {"iat": at + leeway_s}, {"iat": None, "nbf": None}]
+        good: list[dict[str, Any]] = [
+            {"exp": at - leeway_s + 1},
+            {"nbf": at + leeway_s},
+            {"iat": at + leeway_s},
+            {"iat": None, "nbf": None},
+        ]
         for changes in good:
             assert verified(token(KEY, claims(**changes)), leeway_s=leeway_s) > NOW_S
         assert code_of(token(KEY, claims(exp=at - leeway_s)), leeway_s=leeway_s) == "token_expired"
@@ -96,8 +101,8 @@ def test_types_of_tokens() -> None:
         assert code_of(token(KEY, typ=bad)) == "invalid_token"
     assert code_of(unsigned({"alg": "RS256", "typ": ["JWT"]}, claims())) == "invalid_token"
     assert verified(token(KEY), types=("at+jwt",)) > NOW_S
-    for bad in ("JWT", None):
-        assert code_of(token(KEY, typ=bad), types=("at+jwt",)) == "invalid_token"
+    for other in ("JWT", None):
+        assert code_of(token(KEY, typ=other), types=("at+jwt",)) == "invalid_token"
 
 
 @pytest.mark.parametrize("crit", [[], ["exp"], ["b64"], "exp", [5], None])

@@ -24,14 +24,14 @@ class Verifier:
         keys = self.source.keys(now_s)
         if keys is None:
             raise KeyUnknown(f"no keys of {self.name} are known: {self._why()}", "identity_provider_unavailable")
-        key = keys.choose(token.kid, algorithm)
-        token.verify(self._rules.registry, key)
+        chosen = keys.choose(token.kid, algorithm)
+        token.verify(self._rules.registry, chosen.key)
         until_s = self._rules.check_claims(token.claims, now_s)
         return Credential(
             principal=principal_of(self.name, self.provider, token.claims, self._principals),
             digest=digest,
             until_s=min(until_s, self.source.good_until_s),
-            signer=key.thumbprint(),
+            signer=chosen.thumbprint,
         )
 
     def _why(self) -> str:
