@@ -79,19 +79,20 @@ def _against_schema(policy: Policy, schema: cedarpy.Schema) -> list[Problem]:
 
 
 def _schema_problem(policy: Policy, message: str) -> Problem:
-    word, remedy = "", "See docs/policy.md for the types, attributes and actions."
+    at, remedy = "", "See docs/policy.md for the types, attributes and actions."
     if found := _ATTRIBUTE.search(message):
-        word, remedy = found[1], nearest(found[1], ATTRIBUTES.get(found[2] or "context", ()))
+        at = rf'(?:\.|\["|\bhas\s+){re.escape(found[1])}\b'
+        remedy = nearest(found[1], ATTRIBUTES.get(found[2] or "context", ()))
     elif found := _TYPE.search(message):
-        word, remedy = found[1], nearest(found[1], TYPES)
+        at, remedy = rf"\b{re.escape(found[1])}::", nearest(found[1], TYPES)
     elif found := _ENTITY.search(message):
         kind, name = found[1], found[2]
-        word = f'{kind}::"{name}"'
+        at = _entity(kind, name)
         known = tuple(Kind) if kind == "Kind" else (*Purpose, "attempt", "send")
         remedy = nearest(name, known)
     elif found := _TYPES.search(message):
-        word, remedy = '"', f'Write it as an entity: {found[1]}::"…".'
-    return policy.statement.problem(f"policy {policy.id}: {message}", remedy, word=word)
+        at, remedy = r'[=!]=\s*"|"\s*[=!]=', f'Write it as an entity: {found[1]}::"…".'
+    return policy.statement.problem(f"policy {policy.id}: {message}", remedy, at=at)
 
 
 def _unknown(policy: Policy, world: World) -> Iterable[tuple[Problem, bool]]:
@@ -104,15 +105,19 @@ def _unknown(policy: Policy, world: World) -> Iterable[tuple[Problem, bool]]:
         word = f'{kind}::"{name}"'
         if kind in _MUST_EXIST:
             message = f"policy {policy.id} names no {what}: {word}"
-            yield policy.statement.problem(message, nearest(name, known), word=word), True
+            yield policy.statement.problem(message, nearest(name, known), at=_entity(kind, name)), True
         else:
             message = f"policy {policy.id} names a {what} that nothing here has: {word}"
-            yield policy.statement.problem(message, nearest(name, known), word=word), False
+            yield policy.statement.problem(message, nearest(name, known), at=_entity(kind, name)), False
     labels = {label for place in world.places.values() for label in place.labels}
     labels.update(label for found in world.models.values() for label in found)
     for label in sorted(policy.labels - labels):
         message = f'policy {policy.id} asks for a label that nothing here has: "{label}"'
-        yield policy.statement.problem(message, nearest(label, sorted(labels)), word=f'"{label}"'), False
+        yield policy.statement.problem(message, nearest(label, sorted(labels)), at=re.escape(f'"{label}"')), False
+
+
+def _entity(kind: str, name: str) -> str:
+    return rf'\b{kind}\s*::\s*"{re.escape(name)}"'
 
 
 def _known(kind: str, world: World) -> set[str]:

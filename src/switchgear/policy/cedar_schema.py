@@ -98,6 +98,7 @@ def entities(world: World) -> list[Json]:
         _entity("DataClass", one, above=[("DataClass", milder) for milder in DataClass if milder < one])
         for one in DataClass
     ]
+    made += [_entity("Action", names[0], above=[("Action", name) for name in names[1:]]) for names in GROUPS.values()]
     made += [_entity("Team", team, above=[("Role", role) for role in said.roles]) for team, said in world.teams.items()]
     made += [_entity("Model", model, {"labels": sorted(labels)}) for model, labels in world.models.items()]
     made += [_entity("Backend", name, _facts(place)) for name, place in world.places.items()]

@@ -29,16 +29,15 @@ class Statement(NamedTuple):
     line: int
     text: str
 
-    def line_of(self, word: str) -> int:
-        """The line on which a word stands outside comments; the policy's first line where it does not."""
-        edge = r"\b" if word[:1].isalnum() else ""
-        end = r"\b" if word[-1:].isalnum() else ""
-        found = re.search(f"{edge}{re.escape(word)}{end}", _blank_comments(self.text))
+    def line_of(self, pattern: str) -> int:
+        """The line of the first match outside comments; the policy's first line where there is none."""
+        found = re.search(pattern, _blank_comments(self.text))
         return self.line + self.text.count("\n", 0, found.start()) if found else self.line
 
-    def problem(self, message: str, remedy: str, *, word: str = "") -> Problem:
-        """Something wrong in it; the line is that of the word where one is given, or of what the message quotes."""
-        lines = [self.line_of(word)] if word else [self.line_of(one or two) for one, two in _QUOTED.findall(message)]
+    def problem(self, message: str, remedy: str, *, at: str = "") -> Problem:
+        """Something wrong in it. Its line is that of the first match of `at`, or of a word that the message quotes."""
+        patterns = [at] if at else [_word(one or two) for one, two in _QUOTED.findall(message)]
+        lines = (self.line_of(pattern) for pattern in patterns)
         return Problem(self.file, message, remedy, next((line for line in lines if line != self.line), self.line))
 
 
@@ -105,7 +104,9 @@ def _policy(statement: Statement) -> Policy | Problem:
         return statement.problem(f"is not Cedar: {error}", _syntax_remedy(str(error), statement))
     if est.templates:
         return statement.problem(
-            "has a slot, and nothing fills slots here", "Name the principal or the backend in the policy.", word="?"
+            "has a slot, and nothing fills slots here",
+            "Name the principal or the backend in the policy.",
+            at=r"\?(?:principal|resource)",
         )
     ((_, policy),) = node.static_policies.items()
     ((_, json),) = est.staticPolicies.items()
@@ -159,6 +160,12 @@ def _below(node: object) -> Iterator[object]:
         yield from node.values()
     else:  # every node is a dataclass with slots; another kind that a later Cedar brings is walked as well
         yield from (getattr(node, name) for name in getattr(type(node), "__dataclass_fields__", ()))
+
+
+def _word(text: str) -> str:
+    start = r"\b" if text[:1].isalnum() else ""
+    end = r"\b" if text[-1:].isalnum() else ""
+    return f"{start}{re.escape(text)}{end}"
 
 
 def _blank_comments(text: str) -> str:
