@@ -99,7 +99,7 @@ class Book(msgspec.Struct):
         self.tidy(ask.period, now_s)
         hold = self.holds.get(worker)
         if hold is None and ask.held:
-            return Grant(ask.counter, 0, self._available(ask), len(self.holds), lost=True)
+            return Grant(ask.counter, 0, self._available(ask), max(1, len(self.holds)), lost=True)
         if hold is not None and hold.seq == ask.seq:  # its answer was lost on the way
             hold.until_s = now_s + lease_s
             return self._grant(ask, hold.amount, now_s)

@@ -18,7 +18,7 @@ from switchgear.limits.shares import Shares
 
 _PLANS = 65_536
 """So many are kept; the names of callers may come from outside."""
-_PREPARED = 4096
+_PREPARED = 1024
 """So many shares at most are made before anybody calls."""
 
 

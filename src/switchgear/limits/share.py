@@ -90,6 +90,7 @@ class Share:
         if self._alone:
             self.free += counter.bound - self.counter.bound
             self.granted += counter.bound - self.counter.bound
+        self.known = False
         self.counter = counter
         self.hard = counter.hard
         self.retired = False
@@ -122,6 +123,7 @@ class Share:
             or self._recent
             or self.under_way != self._last_under_way
             or self.free != self.granted - self._last_under_way
+            or (self.free > 0 and self.available <= 0)
         )
 
     @property
