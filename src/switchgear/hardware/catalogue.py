@@ -9,18 +9,29 @@ from typing import TypeVar
 import msgspec
 
 from switchgear.hardware.errors import HardwareError, UnknownName
-from switchgear.hardware.model import Architecture, Figure, Kind, ModelSpec, Observed, Physics, Precision, Profile
+from switchgear.hardware.model import (
+    Architecture,
+    Figure,
+    Kind,
+    ModelSpec,
+    Observed,
+    Physics,
+    Precision,
+    Profile,
+    unknown,
+)
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 
 class _Figure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A figure as the file has it: `source` names a document of [sources], or `assumed` gives the reasoning."""
+    """A figure as the file has it: `source` names a document of [sources], `assumed` gives the reasoning, or `unknown` says why it is."""
 
-    value: float
+    value: float | None = None
     source: str = ""
     where: str = ""
     assumed: str = ""
+    unknown: str = ""
     low: float | None = None
     high: float | None = None
 
@@ -62,6 +73,12 @@ def _read(name: str, kind: type[T]) -> T:
 
 
 def _figure(raw: _Figure, sources: Mapping[str, str], place: str) -> Figure:
+    if raw.unknown:
+        return unknown(raw.unknown)
+    if raw.value is None:
+        raise HardwareError(
+            f"a figure of profile {place} has no value; give one, or unknown = the reason why there is none"
+        )
     if raw.assumed:
         return Figure(raw.value, raw.assumed, assumed=True, low=raw.low, high=raw.high)
     if raw.source not in sources:
@@ -74,12 +91,15 @@ def _profile(name: str, place: _Place, sources: Mapping[str, str]) -> Profile:
         return {str(key): _figure(value, sources, name) for key, value in raw.items()}
 
     physics = observed = None
-    if place.physics is not None:
-        physics = msgspec.convert(
-            {**figures(place.physics), "flop_per_s": figures(place.flop_per_s)}, Physics, from_attributes=True
-        )
-    if place.observed is not None:
-        observed = msgspec.convert(figures(place.observed), Observed, from_attributes=True)
+    try:
+        if place.physics is not None:
+            physics = msgspec.convert(
+                {**figures(place.physics), "flop_per_s": figures(place.flop_per_s)}, Physics, from_attributes=True
+            )
+        if place.observed is not None:
+            observed = msgspec.convert(figures(place.observed), Observed, from_attributes=True)
+    except msgspec.ValidationError as error:
+        raise HardwareError(f"profile {name} cannot be used: {error}; correct its figures") from error
     return Profile(name=name, title=place.title, kind=place.kind, note=place.note, physics=physics, observed=observed)
 
 
@@ -91,6 +111,18 @@ def _places() -> _PlaceFile:
 @functools.cache
 def _specs() -> _ModelFile:
     return _read("models.toml", _ModelFile)
+
+
+def parse_profiles(text: str, name: str = "profile") -> Mapping[str, Profile]:
+    """The profiles in the text of a file like `profiles.toml`, as `switchgear profile` saves it. `name` is the file's, for errors.
+
+    Raises HardwareError with what is wrong and where.
+    """
+    try:
+        file = msgspec.toml.decode(text, type=_PlaceFile)
+    except msgspec.DecodeError as error:
+        raise HardwareError(f"{name} cannot be read: {error}; write it as `switchgear profile --save` does") from error
+    return MappingProxyType({key: _profile(key, place, file.sources) for key, place in file.profiles.items()})
 
 
 @functools.cache

@@ -88,9 +88,12 @@ class Burst:
     last_after: tuple[int, ...]
 
 
-def burst_loads(calls: Sequence[tuple[int, int]], *, step_tokens: int = 2048, seats: int = 256) -> Burst:
+def burst_loads(
+    calls: Sequence[tuple[int, int]], *, step_tokens: int = 2048, seats: int = 256, one_first: bool = True
+) -> Burst:
     """The steps that continuous batching makes of calls (prompt tokens, output tokens) that start together, first come first served.
 
+    An idle engine begins with the first call before it has seen the others: with `one_first` the first step takes in that call alone.
     Decoding goes first, prompts are taken in by chunks up to `step_tokens` a step, at most `seats` calls at a time: the scheduler of
     Sarathi-Serve (Agrawal et al., OSDI 2024, section 4.2) and of the emulator. Raises BadFigure for lengths below 1.
     """
@@ -104,7 +107,7 @@ def burst_loads(calls: Sequence[tuple[int, int]], *, step_tokens: int = 2048, se
     loads: list[StepLoad] = []
     unfinished = list(range(len(calls)))
     while unfinished:
-        seated = unfinished[:seats]
+        seated = unfinished[: seats if loads or not one_first else 1]
         decoding = [call for call in seated if made[call]]
         context = sum(computed[call] + made[call] for call in decoding)
         chunks = _chunks(

@@ -29,7 +29,10 @@ class Precision(StrEnum):
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """A number with its source: the document and the place in it, or, where `assumed`, the reasoning behind a guess."""
+    """A number with its source: the document and the place in it, or, where `assumed`, the reasoning behind a guess.
+
+    One that nobody knows (`unknown`) is not a number: whatever is computed with it is none either, and never a silent zero.
+    """
 
     value: float
     source: str
@@ -37,14 +40,22 @@ class Figure(msgspec.Struct, frozen=True):
     low: float | None = None
     """Lower end of the 95 % confidence interval, where the figure was fitted."""
     high: float | None = None
+    known: bool = True
 
     def __post_init__(self) -> None:
+        if not self.known:
+            return
         if not math.isfinite(self.value) or self.value < 0:
             raise BadFigure("a figure", self.value, "a finite number that is not negative")
         if (self.low is None) != (self.high is None):
             raise BadFigure("number of ends of an interval", 1, "both low and high, or neither")
         if self.low is not None and self.high is not None and not self.low <= self.value <= self.high:
             raise BadFigure("a figure", self.value, f"a number within its interval, {self.low:g} to {self.high:g}")
+
+
+def unknown(why: str) -> Figure:
+    """A figure that nobody knows, and why."""
+    return Figure(math.nan, why, assumed=True, known=False)
 
 
 def not_modelled(what: str) -> Figure:
@@ -61,6 +72,7 @@ class Physics(msgspec.Struct, frozen=True, kw_only=True):
     flop_per_s: dict[Precision, Figure]
     """Peak dense (never sparse) operations per second of each arithmetic that the device has."""
     tdp_w: Figure
+    """May be unknown, like the next two: a profile that was measured from outside says nothing about them."""
     idle_w: Figure
     price_usd: Figure
     compute_efficiency: Figure
@@ -87,7 +99,7 @@ class Physics(msgspec.Struct, frozen=True, kw_only=True):
             **{f"flop_per_s.{precision}": figure for precision, figure in self.flop_per_s.items()},
         }
         for name, figure in positive.items():
-            if figure.value == 0:
+            if not figure.value > 0:
                 raise BadFigure(name, figure.value, "a number above zero")
         for name, figure in {
             "compute_efficiency": self.compute_efficiency,
