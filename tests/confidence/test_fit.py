@@ -1,21 +1,20 @@
 """Fitting: the threshold that reaches the goal, what it is worth on answers it was not chosen on, and what cannot be fitted."""
 
-import json
 import math
 import random
 from typing import Any
 
+import msgspec
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from switchgear.cli.escalate import escalate, plot
 from switchgear.confidence.curve import Curve, Large, Point
 from switchgear.confidence.errors import NoFit
 from switchgear.confidence.fit import Goal, area, choose, fit, rule_of
 from switchgear.confidence.parse import parse
 from switchgear.confidence.samples import Outcome, Sample, read_outcomes, samples_of
+from switchgear.core.escalation import Confidence
 
 LARGE = Large(0.95, 0.01)
 
@@ -278,65 +277,8 @@ def test_a_sample_is_a_judged_answer_with_an_outcome() -> None:
     assert len(samples_of(records, outcomes)) == 3
 
 
-# -- the command --
-
-
-def files(tmp_path: Any, number: int = 300) -> list[str]:
-    rng = random.Random(4)
-    records, outcomes = [], ["call,good,large_good"]
-    for place, one in enumerate(drawn(number, rng)):
-        confidence = {**one.signals, "refusal": False, "format_failure": False}
-        attempt = {"outcome": "ok", "cost_usd": 0.001, "confidence": confidence}
-        records.append(json.dumps(record(f"c{place}", attempt)))
-        outcomes.append(f"c{place},{int(one.good)},{int(rng.random() < 0.95)}")
-    (tmp_path / "records.jsonl").write_text("\n".join(records))
-    (tmp_path / "outcomes.csv").write_text("\n".join(outcomes))
-    return [
-        "fit",
-        "--records",
-        str(tmp_path / "records.jsonl"),
-        "--outcomes",
-        str(tmp_path / "outcomes.csv"),
-        "--resamples",
-        "50",
-    ]
-
-
-def test_the_command_prints_rule_curve_and_plot(tmp_path: Any) -> None:
-    done = CliRunner().invoke(escalate, [*files(tmp_path), "--large-cost-usd", "0.02"], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    assert 'when = "mean_logprob < -' in done.output
-    assert "on answers it was not chosen on" in done.output
-    assert "cost a call" in done.output
-    assert " o" in done.output or "·o" in done.output
-
-
-def test_the_command_prints_json(tmp_path: Any) -> None:
-    done = CliRunner().invoke(escalate, [*files(tmp_path), "--min-quality", "0.9", "--json"], catch_exceptions=False)
-    told = json.loads(done.output)
-    assert told["reached"] is True
-    assert told["chosen"]["quality"] >= 0.9
-    assert told["chosen"]["cost_usd"] is None
-    assert parse(told["rule"])
-    assert told["curve"][0]["threshold"] == "never"
-    assert told["curve"][-1]["threshold"] == "always"
-
-
-@pytest.mark.parametrize(
-    ("more", "says"),
-    [
-        (["--state", "."], "one of the two"),
-        (["--min-quality", "0.9", "--max-escalated", "0.1"], "Give one goal"),
-        (["--bad-answer-usd", "1"], "Without --large-cost-usd"),
-        (["--model", "other"], "only 0 records"),
-    ],
-)
-def test_the_command_refuses_what_makes_no_sense(tmp_path: Any, more: list[str], says: str) -> None:
-    done = CliRunner().invoke(escalate, [*files(tmp_path), *more])
-    assert done.exit_code != 0
-    assert says in " ".join(done.output.split())
-
-
-def test_a_plot_of_one_point_is_a_point() -> None:
-    lines = plot([Point(0.0, 0.0, 0.5, None)], Point(0.0, 0.0, 0.5, None))
-    assert sum(line.count("o") for line in lines[1:-1]) == 1
+def test_a_confidence_without_names_is_read_by_position() -> None:
+    confidence = msgspec.to_builtins(Confidence(mean_logprob=-0.5, tokens=3, format_failure=True))
+    assert isinstance(confidence, list)
+    (found,) = samples_of([record("c1", {**SURE, "confidence": confidence})], {"c1": Outcome(False)})
+    assert found == sample(-0.5, False, forced=True)

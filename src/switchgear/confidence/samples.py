@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from switchgear.confidence.errors import NoFit
+from switchgear.core.escalation import Confidence
 
 SIGNALS = ("mean_logprob", "min_logprob", "margin", "min_margin")
 """Numbers that a threshold can be fitted for: the smaller, the less sure."""
@@ -116,6 +117,8 @@ _ANSWERED = ("ok", "unsure")
 
 def _sample(small: Mapping[str, Any], large: Mapping[str, Any] | None, outcome: Outcome) -> Sample:
     confidence = small["confidence"]
+    if isinstance(confidence, list):  # as it stands in a record: without names
+        confidence = dict(zip(Confidence.__struct_fields__, confidence, strict=False))
     return Sample(
         signals={name: confidence[name] for name in SIGNALS if confidence.get(name) is not None},
         forced=any(confidence.get(name) for name in FORCED),
