@@ -52,7 +52,7 @@ def tokens(name: str, count: int) -> list[bytes]:
     """So many good tokens of about 900 bytes, each of somebody else."""
     key, algorithm = KEYS[name], name.partition(",")[0]
     registry = JWSRegistry(algorithms=[algorithm])
-    registry.get_alg = lambda wanted: JWSRegistry.algorithms[wanted]  # type: ignore[method-assign]  # no warning for EdDSA
+    registry.get_alg = lambda name: JWSRegistry.algorithms[name]  # type: ignore[method-assign]  # no warning for EdDSA
     now_s = int(time.time())
     usual = {
         "iss": ISSUER,

@@ -11,7 +11,7 @@ from tests.wire.serving import serving
 
 from switchgear.core.errors import SwitchgearError
 from switchgear.core.identity import OidcProvider
-from switchgear.identity.discovery import WELL_KNOWN, HttpKeyReader
+from switchgear.identity.discovery import MOST_BYTES, WELL_KNOWN, HttpKeyReader
 from switchgear.identity.errors import ProviderUnreachable, ProviderUnusable
 from switchgear.wire.exchange import Exchange
 from switchgear.wire.server import Server
@@ -106,6 +106,17 @@ async def test_a_discovery_document_that_cannot_be_believed(document: Callable[[
         with pytest.raises(ProviderUnusable):
             await reader(at).read()
         assert found.asked == [WELL_KNOWN.encode()]
+
+
+async def test_a_set_of_keys_may_be_so_large_and_no_larger() -> None:
+    async with documents() as (found, at):
+        it = reader(at, jwks_url=f"{at}/keys")
+        found.bodies[b"/keys"] = JWKS + b" " * (MOST_BYTES - len(JWKS))
+        assert len(await it.read()) == MOST_BYTES
+        found.bodies[b"/keys"] += b" "
+        with pytest.raises(ProviderUnreachable) as caught:
+            await it.read()
+        assert str(MOST_BYTES) in str(caught.value)
 
 
 async def test_what_does_not_answer_is_unreachable() -> None:

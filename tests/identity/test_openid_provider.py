@@ -260,6 +260,13 @@ async def test_a_provider_at_fault_takes_no_known_key_away(openid: OpenIdProvide
         await it.principal(newer)
 
 
+async def test_both_documents_together_have_one_time(openid: OpenIdProvider) -> None:
+    shown = openid.service_token()
+    openid.command("misbehave", delay_ms=300)
+    async with plane(configured(openid, fetch_s=0.5)) as it:
+        assert await it.code(shown) == "identity_provider_unavailable"
+
+
 async def test_a_call_that_waits_ends_when_the_provider_is_taken_out_of_the_configuration(
     openid: OpenIdProvider,
 ) -> None:
