@@ -245,21 +245,69 @@ def test_the_short_way_takes_in_what_the_long_way_does_or_nothing(value: dict[st
 
     short, long = opened(), opened()
     before = state(short)
-    if short.read_token(json.dumps(value).encode()):
+    if token(short, json.dumps(value).encode()):
         assert long.read(json.dumps(value).encode()) is Step.TOKEN
         assert state(short) == state(long)
     else:
         assert state(short) == before
 
 
+def token(reader: CompletionReader, data: bytes) -> bool:
+    """Give a reader one event in a chunk's framing."""
+    event = b"data: %b\n\n" % data
+    chunk = b"%x\r\n%b\r\n" % (len(event), event)
+    begin = chunk.index(b"\n") + 1
+    return reader.read_token(chunk, begin, begin + len(event))
+
+
+@given(st.lists(st.text(max_size=6), min_size=2, max_size=6), st.booleans())
+def test_what_is_recognized_by_its_surroundings_reads_as_if_it_were_decoded(texts: list[str], ascii_only: bool) -> None:
+    short, long = CompletionReader(1), CompletionReader(1)
+    for reader in (short, long):
+        reader.read(delta("begun"))
+        token(reader, delta("learned from", model="m"))
+    for text in texts:
+        data = json.dumps(json.loads(delta(text, model="m")), ensure_ascii=ascii_only).encode(errors="surrogatepass")
+        if token(short, data):
+            assert long.read(data) is Step.TOKEN
+        assert short.text == long.text
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *(b'x"}},{"index":1,"delta":{"content":"y', b"\\", b"\\u0041", b"\n", b"\x00", b"\xff", b"\xc3\xa9", b'"', b""),
+        b'x"},"finish_reason":"stop"}],"usage":null,"y":[{"z":{"content":"',
+    ],
+)
+def test_what_would_change_the_meaning_of_an_event_is_not_recognized(raw: bytes) -> None:
+    follow, decoded = CompletionReader(1), CompletionReader(1)
+    for _ in range(2):
+        token(follow, delta("learned from"))
+    before, _, after = delta("|").partition(b"|")
+    taken = token(follow, before + raw + after)
+    assert taken == token(decoded, before + raw + after)
+    assert follow.text[2:] == decoded.text
+
+
+def test_surroundings_that_hold_a_second_content_are_not_learned() -> None:
+    follow = CompletionReader(1)
+    twice = json.dumps({"content": "x", "choices": [{"index": 0, "delta": {"content": "y"}}]}).encode()
+    for _ in range(3):
+        assert token(follow, twice)
+    assert token(follow, twice.replace(b'"x"', b'"z"'))
+    assert follow.text == ["y"] * 4
+
+
 @pytest.mark.parametrize("content", ["a", " b", "\u00e9", '"', "x" * 5000])
 def test_the_short_way_is_taken_by_plain_text(content: str) -> None:
     follow = CompletionReader(1)
     follow.read(delta("begun"))
-    assert follow.read_token(delta(content, usage=None, model="m", system_fingerprint="f"))
-    assert follow.text == ["begun", content]
+    for _ in range(3):  # decoded, learned from, recognized
+        assert token(follow, delta(content, usage=None, model="m", system_fingerprint="f"))
+    assert follow.text == ["begun", content, content, content]
 
 
 @pytest.mark.parametrize("data", [b"", b"[DONE]", b"{", b"\xff", b"[]", b'{"choices":' + b"[" * 50_000])
 def test_the_short_way_leaves_what_it_cannot_read(data: bytes) -> None:
-    assert not CompletionReader(1).read_token(data)
+    assert not token(CompletionReader(1), data)

@@ -62,8 +62,11 @@ class StreamReader(Protocol):
         """Bytes of text so far, tool calls included, for an estimate where no usage is reported."""
         ...
 
-    def read_token(self, data: bytes) -> bool:
-        """The short way for what most events are: True for a piece of plain text, taken in; False, and nothing taken in, for all else."""
+    def read_token(self, data: bytes, begin: int, end: int) -> bool:
+        """The short way for what most events are. `data[begin:end]` is some part of the stream, as it came.
+
+        True: it is one whole event and a piece of plain text, and is taken in. False, and nothing taken in, for all else.
+        """
         ...
 
     def read(self, data: bytes) -> Step:

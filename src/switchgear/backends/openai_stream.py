@@ -1,5 +1,6 @@
 """Streams of OpenAI's API: chunks of completions, events of responses. Each event is read once, on its way to the caller."""
 
+import re
 from typing import Annotated, Literal
 
 import msgspec
@@ -19,6 +20,12 @@ from switchgear.backends.openai_shapes import (
     finish_reason,
 )
 
+_EVENT = re.compile(rb"data: (\{[^\r\n]*\})\n\n").fullmatch
+_CONTENT = re.compile(rb'"content": ?"').search
+_SPECIAL = frozenset((*range(0x20), *b'"\\', *range(0x7F, 0x100)))
+"""Bytes that need a closer look within a JSON string."""
+_LESSONS = 64
+"""So often at most it is learned what stands around the text: in the streams of some backends that changes with each event."""
 _EMPTY_VALUES = (b"null", b'""', b"[]", b"{}")
 
 
@@ -88,8 +95,11 @@ class CompletionReader:
     """Follows a stream of chat or text completion chunks."""
 
     __slots__ = (
+        "_after",
+        "_before",
         "_choices",
         "_finished",
+        "_lessons",
         "_opened",
         "_seen",
         "_tool_bytes",
@@ -114,18 +124,48 @@ class CompletionReader:
         self._finished: set[int] = set()
         self._tool_bytes = 0
         self._opened = False
+        self._before: bytes | None = None
+        """What stands before the text in the events of this stream, and what after it."""
+        self._after = b""
+        self._lessons = _LESSONS
 
     @property
     def text_bytes(self) -> int:
         return encoded(self.text) + self._tool_bytes
 
-    def read_token(self, data: bytes) -> bool:
-        """Take in what most events are, a piece of the one choice's text; False, and nothing taken in, for any other."""
+    def read_token(self, data: bytes, begin: int, end: int) -> bool:
+        """One event mostly differs from the one before in its text alone. So what stands around that text is kept and compared.
+
+        A text of ASCII without quotes, backslashes and control characters can be put in the place of another without the event meaning
+        anything else; every other event is decoded.
+        """
+        before = self._before
+        if before is not None and data.startswith(before, begin) and data.endswith(self._after, begin, end):
+            raw = data[begin + len(before) : end - len(self._after)]
+            if raw and _SPECIAL.isdisjoint(raw):
+                self.text.append(raw.decode("ascii"))
+                return True
+        event = _EVENT(data, begin, end)
+        if event is None:
+            return False
         try:
-            self.text.append(_decode_token(data).choices[0].delta.content)
+            text = _decode_token(event[1]).choices[0].delta.content
         except UNREADABLE:
             return False
+        self.text.append(text)
+        if self._lessons:
+            self._lessons -= 1
+            self._learn(event[0], text)
         return True
+
+    def _learn(self, event: bytes, text: str) -> None:
+        """Keep what stands around the text of an event, if it is certain where the text is."""
+        self._before = None
+        if event.count(b'"content"') == 1 and (match := _CONTENT(event)) is not None:
+            begin = match.end()
+            end = begin + len(raw := text.encode())
+            if event[begin:end] == raw and event[end : end + 1] == b'"':
+                self._before, self._after = event[:begin], event[end:]
 
     def read(self, data: bytes) -> Step:
         if data == b"[DONE]":
@@ -205,7 +245,7 @@ class ResponsesReader:
     def text_bytes(self) -> int:
         return encoded(self.text) + self._other_bytes
 
-    def read_token(self, data: bytes) -> bool:
+    def read_token(self, data: bytes, begin: int, end: int) -> bool:
         return False  # its events are long and few
 
     def read(self, data: bytes) -> Step:

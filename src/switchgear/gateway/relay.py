@@ -118,18 +118,18 @@ class StreamTry(Try, eq=False):
         """From the second event on: a chunk that is one event that is a piece of plain text goes on as it came, in one step."""
         self.chunk_writer = self.call.exchange.chunk_writer
         if self.chunk_writer is not None and self.reader.plain and self.connection is not None:
-            self.connection.events_to(self._on_event)
+            self.connection.chunks_to(self._on_chunk)
 
-    def _on_event(self, data: bytes, chunk: bytes) -> bool:
-        if self.over or self.splitter.parts or self.chunk_writer is None:
+    def _on_chunk(self, data: bytes, begin: int, end: int) -> bool:
+        if self.splitter.parts or self.over or (write := self.chunk_writer) is None:
             return False
-        if self.reader.read_token(data):
-            self.call.answer_bytes += len(data) + 8
-            self.chunk_writer(chunk)
+        if self.reader.read_token(data, begin, end):
+            self.call.answer_bytes += end - begin
+            write(data)
             return True
         self.misses += 1
         if self.misses > _MISSES and self.connection is not None:
-            self.connection.events_to(None)
+            self.connection.chunks_to(None)
         return False
 
     def _first(self) -> None:

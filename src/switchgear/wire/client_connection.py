@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import re
 from typing import TYPE_CHECKING, cast
 
 import httptools
@@ -19,7 +18,7 @@ from switchgear.wire.errors import (
     Truncated,
 )
 from switchgear.wire.express import LONGEST_LENGTH, ResponseLane
-from switchgear.wire.model import OnEvent, OnWhole, Receiver, WholeReceiver
+from switchgear.wire.model import OnChunk, OnWhole, Receiver, WholeReceiver
 from switchgear.wire.timer import LazyTimer
 
 if TYPE_CHECKING:
@@ -29,8 +28,8 @@ _HEAD_BYTES = 64 * 1024
 """An answer's head larger than this is refused."""
 
 
-_EVENT_CHUNK = re.compile(rb"([1-9a-f][0-9a-f]{0,7})\r\ndata: (\{[^\r\n]*\})\n\n\r\n").fullmatch
-"""One whole chunk, its size as we write it ourselves, with one whole event of one line. Any other goes the long way, through llhttp."""
+_SIZES = {b"%x\r\n" % size: size for size in range(1, 2048)}
+"""Sizes of chunks as we write them ourselves, for a chunk that one read brings whole. Any other goes the long way, through llhttp."""
 
 
 class ClientConnection(asyncio.Protocol):
@@ -59,7 +58,7 @@ class ClientConnection(asyncio.Protocol):
         "_lane",
         "_last_s",
         "_loop",
-        "_on_event",
+        "_on_chunk",
         "_on_whole",
         "_parser",
         "_parts",
@@ -81,7 +80,7 @@ class ClientConnection(asyncio.Protocol):
         self._loop = loop
         self._parser = httptools.HttpResponseParser(self)
         self._lane = ResponseLane()
-        self._on_event: OnEvent | None = None
+        self._on_chunk: OnChunk | None = None
         self._boundary = False
         """Whether llhttp stands between two chunks, having read everything so far."""
         self._transport: asyncio.Transport | None = None
@@ -164,12 +163,12 @@ class ClientConnection(asyncio.Protocol):
         if (self._first_at if self._first_at < self._deadline else self._deadline) < self._timer.at:
             self._watch()
 
-    def events_to(self, on_event: OnEvent | None) -> None:
-        """From now on, for the present answer: a read that brings one whole chunk with one event is given to `on_event`, data and chunk.
+    def chunks_to(self, on_chunk: OnChunk | None) -> None:
+        """From now on, for the present answer: a read that brings one whole chunk and nothing else is given to `on_chunk`.
 
         Where that returns False it goes the long way, to `on_data`.
         """
-        self._on_event = on_event
+        self._on_chunk = on_chunk
 
     def begun(self) -> None:
         """The answer has begun: from here on `idle_s` counts instead of `first_s`."""
@@ -265,10 +264,13 @@ class ClientConnection(asyncio.Protocol):
                 self._give_back()
                 on_whole(200, *read)
                 return
-        elif self._boundary and (on_event := self._on_event) is not None:
-            match = _EVENT_CHUNK(data)  # the short way: the read brought one chunk that is one event
-            if match is not None and int(match[1], 16) + match.end(1) + 4 == len(data) and on_event(match[2], data):
-                return
+        elif self._boundary and (on_chunk := self._on_chunk) is not None:
+            begin = data.find(b"\n", 0, 5) + 1
+            size = _SIZES.get(data[:begin])
+            if size is not None:
+                end = begin + size
+                if end + 2 == len(data) and data.endswith(b"\r\n") and on_chunk(data, begin, end):
+                    return
         self.received += len(data)
         if not self._hold_first and self._first_at != math.inf:
             self.begun()
@@ -341,7 +343,7 @@ class ClientConnection(asyncio.Protocol):
         self._head_bytes = 0
         self._in_head = True
         self._boundary = False
-        self._on_event = None
+        self._on_chunk = None
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:

@@ -74,8 +74,8 @@ class WholeReceiver(Receiver, Protocol):
 OnWhole = Callable[[int, Mapping[bytes, bytes], bytes], None]
 """`WholeReceiver.on_whole`."""
 
-OnEvent = Callable[[bytes, bytes], bool]
-"""Takes the data of one server-sent event, and the chunk that it came in as it was; returns whether that was all there was to do."""
+OnChunk = Callable[[bytes, int, int], bool]
+"""Takes a whole chunk with its framing, and where in it what it holds begins and ends; returns whether that was all there was to do."""
 
 ErrorBody = Callable[[str, str], bytes]
 """Renders (code, message) as the JSON body of an error that the server answers by itself."""
