@@ -36,7 +36,9 @@ def _chat_choice(choice: dict[str, Any]) -> list[dict[str, Any]]:
         name: value for name, value in choice.items() if name not in ("index", "message", "logprobs", "finish_reason")
     }
     calls = message.pop("tool_calls", None)
-    deltas: list[dict[str, Any]] = [{"role": message.pop("role", "assistant"), "content": None if message.get("content") is None else ""}]
+    deltas: list[dict[str, Any]] = [
+        {"role": message.pop("role", "assistant"), "content": None if message.get("content") is None else ""}
+    ]
     said = {name: value for name, value in message.items() if value not in (None, "", [])}
     content = said.pop("content", None)
     if said:  # reasoning and refusal come before the text

@@ -1,7 +1,7 @@
 """A streamed chat or text completion, put together to the whole one. Nothing is lost in silence: what is not understood makes it None."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -14,6 +14,35 @@ _TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
 """Texts of a delta that come in pieces; the last two are vLLM's, SGLang's and others'."""
 
 
+class _TextDelta(msgspec.Struct, forbid_unknown_fields=True):
+    content: str
+    role: Literal["assistant"] | None = None
+    refusal: None = None
+    reasoning_content: None = None
+    reasoning: None = None
+    tool_calls: None = None
+    function_call: None = None
+
+
+class _TextChoice(msgspec.Struct, forbid_unknown_fields=True):
+    delta: _TextDelta
+    index: int = 0
+    logprobs: None = None
+    finish_reason: None = None
+    stop_reason: None = None
+
+
+class _TextChunk(msgspec.Struct):
+    """A chunk that is a piece of text and nothing else: whatever is more fails to decode."""
+
+    choices: Annotated[list[_TextChoice], msgspec.Meta(min_length=1, max_length=1)]
+    usage: None = None
+    error: None = None
+
+
+_decode_text = msgspec.json.Decoder(_TextChunk).decode
+
+
 class _NotUnderstood(Exception):
     """The stream holds something that has no place in the whole answer."""
 
@@ -23,7 +52,7 @@ def assembled(events: Iterable[bytes], *, chat: bool) -> bytes | None:
     stream = _Stream(chat=chat)
     try:
         for data in events:
-            if data != b"[DONE]":
+            if not stream.take_text(data) and data != b"[DONE]":
                 stream.take(_decode(data))
         return _encode(stream.whole())
     except (*_UNREADABLE, _NotUnderstood):
@@ -36,6 +65,18 @@ class _Stream:
         self._head: dict[str, Any] = {}
         self._choices: dict[int, _Choice] = {}
         self._usage: Any = None
+
+    def take_text(self, data: bytes) -> bool:
+        """The short way for what most events are, a piece of text of a choice that has begun; False, and nothing taken in, for all else."""
+        try:
+            part = _decode_text(data).choices[0]
+        except _UNREADABLE:
+            return False
+        choice = self._choices.get(part.index)
+        if choice is None:
+            return False
+        choice.texts.setdefault("content", []).append(part.delta.content)
+        return True
 
     def take(self, chunk: Any) -> None:
         if not isinstance(chunk, dict) or chunk.get("error") is not None:
@@ -71,7 +112,7 @@ class _Stream:
 class _Choice:
     def __init__(self, *, chat: bool) -> None:
         self._chat = chat
-        self._texts: dict[str, list[str]] = {}
+        self.texts: dict[str, list[str]] = {}
         self._calls: dict[int, dict[str, Any]] = {}
         self._function: dict[str, Any] = {}
         self._role = "assistant"
@@ -115,7 +156,7 @@ class _Choice:
     def _take_text(self, name: str, value: Any) -> None:
         if not isinstance(value, str):
             raise _NotUnderstood
-        self._texts.setdefault(name, []).append(value)
+        self.texts.setdefault(name, []).append(value)
 
     def _take_call(self, piece: dict[str, Any]) -> None:
         call = self._calls.setdefault(piece.get("index", len(self._calls)), {})
@@ -146,7 +187,7 @@ class _Choice:
             "refusal": self._text("refusal"),
         }
         for name in _TEXTS[2:]:
-            if name in self._texts:
+            if name in self.texts:
                 message[name] = self._text(name)
         if self._calls:
             message["tool_calls"] = [self._calls[place] for place in sorted(self._calls)]
@@ -157,7 +198,7 @@ class _Choice:
         return {"index": index, "message": message, **end}
 
     def _text(self, name: str) -> str | None:
-        pieces = self._texts.get(name)
+        pieces = self.texts.get(name)
         if pieces is None:
             return None
         return "".join(pieces)

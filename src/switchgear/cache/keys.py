@@ -73,13 +73,13 @@ class Keys:
         answer depends on (the header openai-beta). Order and white space between the body's fields do not matter; all else does.
         """
         digest = self._base(endpoint, places, audience, data_class).copy()
-        parts = [b"%d:" % len(variant), variant]
+        parts: list[bytes | memoryview] = [b"%d:" % len(variant), variant]
         for name in sorted(fields):
             if name in _FORM or name in ignore:
                 continue
-            raw = bytes(fields[name])
+            raw = memoryview(fields[name])  # not bytes(): a long prompt is copied once, not twice
             label = name.encode("utf-8", "surrogatepass")
-            parts.append(b"%d:%b%d:" % (len(label), label, len(raw)))
+            parts.append(b"%d:%b%d:" % (len(label), label, raw.nbytes))
             parts.append(raw)
         digest.update(b"".join(parts))
         return digest.digest()[:DIGEST_BYTES]
