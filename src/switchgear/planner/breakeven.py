@@ -96,4 +96,4 @@ def _refined(plan: Plan, option: str, low: float, high: float) -> float:
         # The first point on the far side of the crossing; a step may jump over zero, then the step is where it is.
         index = int(np.flatnonzero(cheaper != cheaper[0])[0]) if (cheaper != cheaper[0]).any() else _POINTS - 1
         low, high = float(volumes[index - 1]), float(volumes[index])
-    return (low * high) ** 0.5
+    return float(np.sqrt(low * high))

@@ -125,6 +125,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     added: str
     months: float | None
+    outlives_hardware: bool = False
+    """It comes after the hardware's own end."""
 
 
 class Ladder(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,20 +237,33 @@ def _cell(data: Paper, model: Model, index: int) -> Cell:
         tabulated_months=tabulated,
         stated_months=hardware / (capacity * price - electricity),
         agrees=abs(tabulated - float(printed)) <= half + 1e-9,
-        implied_usd_per_mtok=(hardware / float(printed) + model.electricity_usd_per_month) / model.capacity_mtok_per_month,
+        implied_usd_per_mtok=(hardware / float(printed) + model.electricity_usd_per_month)
+        / model.capacity_mtok_per_month,
         stated_usd_per_mtok=price,
     )
 
 
 def _ladder(data: Paper, model: Model, service: Service, left_out: list[LeftOut]) -> Ladder:
-    counted = {"server": 0.0, "pue": 1.0, "space": 0.0, "maintenance": 0.0, "people": 0.0, "utilisation": 1.0, "capital": 0.0}
+    counted = {
+        "server": 0.0,
+        "pue": 1.0,
+        "space": 0.0,
+        "maintenance": 0.0,
+        "people": 0.0,
+        "utilisation": 1.0,
+        "capital": 0.0,
+    }
     months, why = _months(data, model, service, counted)
-    steps = [Step(added="as in the paper", months=months)]
+    steps = [_step(data, "as in the paper", months)]
     for one in left_out:
         counted[one.name] = one.value
         months, why = _months(data, model, service, counted)
-        steps.append(Step(added=one.title, months=months))
+        steps.append(_step(data, one.title, months))
     return Ladder(model=model.name, service=service.name, steps=steps, never_because=why)
+
+
+def _step(data: Paper, added: str, months: float | None) -> Step:
+    return Step(added=added, months=months, outlives_hardware=months is not None and months > data.life.months)
 
 
 def _months(data: Paper, model: Model, service: Service, counted: Mapping[str, float]) -> tuple[float | None, str]:
@@ -257,18 +272,14 @@ def _months(data: Paper, model: Model, service: Service, counted: Mapping[str, f
     used = model.capacity_mtok_per_month * counted["utilisation"]
     # Power is taken to follow the load, as in the paper, where a machine that is not used draws nothing.
     energy = model.electricity_usd_per_month * counted["utilisation"] * counted["pue"]
-    space = 4 * math.ceil(model.gpus / 8) * counted["space"]
+    space = math.ceil(model.gpus / 2) * counted["space"]
     running = energy + space + counted["maintenance"] * hardware / 12 + counted["people"]
     saved = used * usd_per_mtok(data, service) - running
     if saved <= 0:
         return None, "running costs are above what the service would charge"
     rate = (1 + counted["capital"]) ** (1 / 12) - 1
     if rate == 0:
-        months = hardware / saved
-    elif hardware * rate >= saved:
+        return hardware / saved, ""
+    if hardware * rate >= saved:
         return None, "the savings do not pay the interest"
-    else:
-        months = -math.log1p(-hardware * rate / saved) / math.log1p(rate)
-    if months > data.life.months:
-        return None, f"the hardware's {data.life.months} months are over before"
-    return months, ""
+    return -math.log1p(-hardware * rate / saved) / math.log1p(rate), ""

@@ -10,10 +10,10 @@ from switchgear.planner.breakeven import BreakEven, break_even_volume
 from switchgear.planner.finance import Irr, irr, payback_years
 from switchgear.planner.money_errors import NotServed
 from switchgear.planner.money_model import Plan
-from switchgear.planner.money_quantity import Entry
+from switchgear.planner.money_quantity import Entry, total
 from switchgear.planner.tco import cost_of
 from switchgear.planner.tco_book import Book
-from switchgear.planner.tco_model import CostKind, Line, OptionCost, Usage, When
+from switchgear.planner.tco_model import GROUPS, CostKind, Line, OptionCost, Usage
 
 
 class YearCost(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +74,9 @@ def usage_by_key(rows: Iterable[Usage]) -> dict[tuple[str, str, int], Usage]:
     for row in rows:
         key = (row.option, row.place, row.year)
         if key in found:
-            raise NotServed(f"usage of {row.option}, {row.place}, year {row.year} is given twice; give one row for each")
+            raise NotServed(
+                f"usage of {row.option}, {row.place}, year {row.year} is given twice; give one row for each"
+            )
         found[key] = row
     return found
 
@@ -109,7 +111,7 @@ def compare(plan: Plan, usage: Iterable[Usage] = ()) -> Comparison:
         baseline=plan.baseline,
         options=results,
         cheapest=min(results, key=lambda result: result.present_value_usd).name,
-        entries=_with_savings(book, results, plan.baseline),
+        entries=_with_savings(book, results, costs, plan.baseline),
     )
 
 
@@ -137,8 +139,10 @@ def _result(plan: Plan, usage: list[Usage], cost: OptionCost, base: OptionCost) 
     )
     if cost is base:
         return result
-    flows = [(line.at_years, _cash(line)) for line in base.lines] + [(line.at_years, -_cash(line)) for line in cost.lines]
-    start, by_year = _start_and_years(plan, flows, cost, base)
+    flows = [(line.at_years, _cash(line)) for line in base.lines] + [
+        (line.at_years, -_cash(line)) for line in cost.lines
+    ]
+    start, by_year = _start_and_years(plan, flows)
     cumulative = [start]
     for amount in by_year:
         cumulative.append(cumulative[-1] + amount)
@@ -163,12 +167,12 @@ def _merged(flows: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return [(at, sum(amount for when, amount in flows if when == at)) for at in moments]
 
 
-def _start_and_years(
-    plan: Plan, flows: list[tuple[float, float]], cost: OptionCost, base: OptionCost
-) -> tuple[float, list[float]]:
+def _start_and_years(plan: Plan, flows: list[tuple[float, float]]) -> tuple[float, list[float]]:
     """Saved at the beginning, and in each year; purchases of later years count in the year before, which they end."""
     start = sum(amount for at, amount in flows if at == 0.0)
-    by_year = [sum(amount for at, amount in flows if year - 1 < at <= year) for year in range(1, plan.horizon_years + 1)]
+    by_year = [
+        sum(amount for at, amount in flows if year - 1 < at <= year) for year in range(1, plan.horizon_years + 1)
+    ]
     return start, by_year
 
 
@@ -189,7 +193,9 @@ def _year(cost: OptionCost, year: int) -> YearCost:
     )
 
 
-def _with_savings(book: Book, results: list[OptionResult], baseline: str) -> dict[str, Entry]:
+def _with_savings(
+    book: Book, results: list[OptionResult], costs: dict[str, OptionCost], baseline: str
+) -> dict[str, Entry]:
     entries = dict(book.sheet.entries)
     for result in results:
         for one in result.years:
@@ -200,6 +206,7 @@ def _with_savings(book: Book, results: list[OptionResult], baseline: str) -> dic
             formula = f"{result.name}.cost.y{one.year} / ({calls})"
             label = f"{result.name}: cost of a call in year {one.year}"
             entries[id] = Entry(id=id, label=label, value=one.usd_per_call, unit="USD/call", formula=formula)
+        _add_groups(entries, costs[result.name])
         if result.saving_usd is not None:
             id = f"{result.name}.saving"
             formula = f"{baseline}.present_value - {result.name}.present_value"
@@ -208,4 +215,15 @@ def _with_savings(book: Book, results: list[OptionResult], baseline: str) -> dic
     return entries
 
 
-__all__ = ["Comparison", "OptionResult", "When", "YearCost", "compare", "evaluated", "usage_by_key"]
+def group_id(option: str, group: str) -> str:
+    """The entry with what an option costs in all years for a group of kinds."""
+    return f"{option}.all.{group.lower().replace(' ', '_')}"
+
+
+def _add_groups(entries: dict[str, Entry], cost: OptionCost) -> None:
+    for group, kinds in GROUPS.items():
+        parts = [line.accrual for line in cost.lines if line.kind in kinds and line.accrual is not None]
+        if parts:
+            whole = total(parts)
+            id, label = group_id(cost.option, group), f"{cost.option}: {group.lower()}, cost of all years"
+            entries[id] = Entry(id=id, label=label, value=whole.point(), unit="USD", formula=whole.text)

@@ -64,7 +64,9 @@ class Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             return ""
         chances = [chance for _, chance in self.discrete]
         if not chances or any(not 0 <= chance <= 1 for chance in chances):
-            return "a probability is not between 0 and 1. Give pairs of [value, probability], probabilities as fractions."
+            return (
+                "a probability is not between 0 and 1. Give pairs of [value, probability], probabilities as fractions."
+            )
         if not math.isclose(sum(chances), 1.0, abs_tol=1e-6):
             return f"the probabilities add up to {sum(chances):g}. They must add up to 1."
         return ""

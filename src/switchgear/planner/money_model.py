@@ -59,7 +59,7 @@ class Kind(StrEnum):
     HYBRID = "hybrid"
 
 
-class Workload(Part, kw_only=True):
+class Workload(Part, frozen=True, kw_only=True):
     """What is asked in a month of the first year. A simulation's results (`Usage`) replace what it says of places."""
 
     calls_per_month: CallsPerMonth
@@ -75,7 +75,7 @@ class Workload(Part, kw_only=True):
     """What leaves a cloud and is billed as egress."""
 
 
-class TariffPeriod(Part, kw_only=True):
+class TariffPeriod(Part, frozen=True, kw_only=True):
     """A part of the week or year with its own price of energy. The first period that fits counts."""
 
     name: Name
@@ -88,7 +88,7 @@ class TariffPeriod(Part, kw_only=True):
     """The first hour that is no longer in it."""
 
 
-class Site(Part, kw_only=True):
+class Site(Part, frozen=True, kw_only=True):
     """Where owned hardware stands: what energy and heat cost there."""
 
     usd_per_kwh: UsdPerKwh
@@ -106,7 +106,7 @@ class Site(Part, kw_only=True):
     """How the load spreads over the hours of a day; 24 weights."""
 
 
-class Loan(Part, kw_only=True):
+class Loan(Part, frozen=True, kw_only=True):
     """Borrowed money, paid back in equal instalments at each year's end."""
 
     rate_per_year: Rate
@@ -115,7 +115,7 @@ class Loan(Part, kw_only=True):
     """Of the price, what is paid at once."""
 
 
-class Lease(Part, kw_only=True):
+class Lease(Part, frozen=True, kw_only=True):
     """Rent for a fixed term: equal payments each year, in advance, from the rate and the value left at the end."""
 
     rate_per_year: Rate
@@ -124,7 +124,7 @@ class Lease(Part, kw_only=True):
     """Of the price, what the lessor counts on at the end; the hardware goes back then."""
 
 
-class Depreciation(Part, kw_only=True):
+class Depreciation(Part, frozen=True, kw_only=True):
     """How the price becomes cost over the years of use."""
 
     method: Literal["straight_line", "declining_balance"] = "straight_line"
@@ -132,7 +132,7 @@ class Depreciation(Part, kw_only=True):
     """Of the straight-line rate; 2 is double declining balance. Changes to straight line once that writes off more."""
 
 
-class Owned(Part, kw_only=True):
+class Owned(Part, frozen=True, kw_only=True):
     """Hardware of one's own, or leased: servers, appliances, devices. A unit is what is bought as one."""
 
     vendor: str
@@ -168,7 +168,7 @@ class Owned(Part, kw_only=True):
     licence_usd_per_unit_year: UsdPerUnitYear = 0.0
 
 
-class Commitment(Part, kw_only=True):
+class Commitment(Part, frozen=True, kw_only=True):
     """A promise to spend at least so much in exchange for a lower price."""
 
     usd_per_month: UsdPerMonth
@@ -176,7 +176,7 @@ class Commitment(Part, kw_only=True):
     """Of list prices."""
 
 
-class Tokens(Part, kw_only=True):
+class Tokens(Part, frozen=True, kw_only=True):
     """A cloud that charges by token."""
 
     vendor: str
@@ -189,7 +189,7 @@ class Tokens(Part, kw_only=True):
     egress_usd_per_gb: UsdPerGb = 0.0
 
 
-class Reserved(Part, kw_only=True):
+class Reserved(Part, frozen=True, kw_only=True):
     """Capacity in a cloud that is paid by the hour, used or not."""
 
     vendor: str
@@ -205,7 +205,7 @@ class Reserved(Part, kw_only=True):
     egress_usd_per_gb: UsdPerGb = 0.0
 
 
-class Performance(Part, kw_only=True):
+class Performance(Part, frozen=True, kw_only=True):
     """A price that depends on what is delivered: a credit when fewer calls than agreed stay within the objective."""
 
     agreed_share: Share
@@ -218,7 +218,7 @@ class Performance(Part, kw_only=True):
     """Of the fees, the most that is credited."""
 
 
-class Service(Part, kw_only=True):
+class Service(Part, frozen=True, kw_only=True):
     """Hardware as a service: somebody else's hardware, for a fee each month, for use, or for what it delivers."""
 
     vendor: str
@@ -239,7 +239,7 @@ class Service(Part, kw_only=True):
     performance: Performance | None = None
 
 
-class Place(Part, kw_only=True):
+class Place(Part, frozen=True, kw_only=True):
     """One place that serves a part of the calls. Exactly one of the ways to pay is given."""
 
     share_of_calls: Share | None = None
@@ -250,7 +250,7 @@ class Place(Part, kw_only=True):
     service: Service | None = None
 
 
-class Option(Part, kw_only=True):
+class Option(Part, frozen=True, kw_only=True):
     """One way to serve the workload."""
 
     kind: Kind
@@ -266,14 +266,14 @@ class Option(Part, kw_only=True):
     move_usd_per_hour: UsdPerHour = 0.0
 
 
-class Account(Part, kw_only=True):
+class Account(Part, frozen=True, kw_only=True):
     """Whose costs these are, for the FOCUS export."""
 
     id: str = "plan"
     name: str = "Planned costs"
 
 
-class Plan(Part, kw_only=True):
+class Plan(Part, frozen=True, kw_only=True):
     """A comparison: one workload, several ways to serve it, the same years for all."""
 
     currency: Literal["USD"]

@@ -89,7 +89,7 @@ class Quantity:
         return Quantity(self.value**exponent, (), f"{self._within(_ATOM)} ** {exponent:g}", _POWER)
 
     def in_unit(self, unit: str) -> "Quantity":
-        """This quantity, once its unit is the expected one. Raises UnitMismatch."""
+        """The same quantity, once its unit is the expected one. Raises UnitMismatch."""
         if self.unit != parse_unit(unit):
             raise UnitMismatch(f"{self.text} is in {unit_text(self.unit) or '1'}, expected {unit}")
         return self
@@ -124,7 +124,7 @@ def _number(value: Value) -> str:
     return f"{value:.12g}"
 
 
-def constant(value: float, unit: str = "") -> Quantity:
+def constant(value: Value, unit: str = "") -> Quantity:
     """A number that is no assumption: a count, a conversion."""
     return Quantity(value, parse_unit(unit))
 
@@ -171,7 +171,7 @@ def total(parts: Iterable[Quantity], unit: str = "USD") -> Quantity:
         return constant(0.0, unit)
     values = [part.value for part in kept]
     scalar = all(isinstance(value, float) for value in values)
-    summed: Any = math.fsum(values) if scalar else sum(values)  # type: ignore[arg-type]  # `scalar` says that all are floats
+    summed: Any = math.fsum(values) if scalar else sum(values)
     return Quantity(summed, kept[0].unit, " + ".join(part.text for part in kept), _SUM if len(kept) > 1 else _ATOM)
 
 

@@ -216,7 +216,9 @@ def _problems(plan: Plan) -> Iterator[Problem]:
         yield Problem("options", "there is nothing to compare", "Give at least two options.")
     for name, site in plan.sites.items():
         if len(site.load_shape) != 24 or not any(site.load_shape):
-            yield Problem(f"sites.{name}.load_shape", "does not have 24 weights, some above zero", "Give one for each hour.")
+            yield Problem(
+                f"sites.{name}.load_shape", "does not have 24 weights, some above zero", "Give one for each hour."
+            )
         for period in site.periods:
             if period.from_hour >= period.to_hour:
                 yield Problem(f"sites.{name}.periods.{period.name}", "ends before it begins", "Split it at midnight.")
@@ -234,10 +236,14 @@ def _problems(plan: Plan) -> Iterator[Problem]:
 def _place_problems(plan: Plan, where: str, places: Mapping[str, Place]) -> Iterator[Problem]:
     rest = [name for name, place in places.items() if place.share_of_calls is None]
     if len(rest) > 1:
-        yield Problem(f"{where}.places", f"{' and '.join(rest)} have no share_of_calls", "Leave it out in one place only.")
+        yield Problem(
+            f"{where}.places", f"{' and '.join(rest)} have no share_of_calls", "Leave it out in one place only."
+        )
     shares = [given.support[1] for place in places.values() if (given := as_given(place.share_of_calls)) is not None]
     if sum(shares) > 1 + 1e-9:
-        yield Problem(f"{where}.places", f"the shares of calls add up to {sum(shares):g}", "They are at most 1 together.")
+        yield Problem(
+            f"{where}.places", f"the shares of calls add up to {sum(shares):g}", "They are at most 1 together."
+        )
     if not rest and sum(shares) < 1 - 1e-9:
         remedy = "Leave share_of_calls out in the place that takes the rest, or make the shares add up to 1."
         yield Problem(f"{where}.places", f"only {sum(shares):g} of the calls are served", remedy)
@@ -257,5 +263,10 @@ def _owned_problems(plan: Plan, where: str, owned: Owned) -> Iterator[Problem]:
     if owned.loan is not None and owned.lease is not None:
         yield Problem(where, "has a loan and a lease", "Give one of them, or neither to pay at once.")
     idle, busy = as_given(owned.idle_kw_per_unit), as_given(owned.busy_kw_per_unit)
-    if idle is not None and busy is not None and idle.support[1] > busy.support[0] and not (idle.problem or busy.problem):
+    if (
+        idle is not None
+        and busy is not None
+        and idle.support[1] > busy.support[0]
+        and not (idle.problem or busy.problem)
+    ):
         yield Problem(f"{where}.idle_kw_per_unit", "can be above busy_kw_per_unit", "Idle power is at most busy power.")

@@ -89,28 +89,23 @@ def groups_of(plan: Plan) -> dict[str, list[str]]:
 def draws_from(plan: Plan, uniforms: Mapping[str, Values]) -> dict[str, Values]:
     """Draws of every uncertain path, from numbers between 0 and 1 for each group."""
     given = uncertain(plan)
-    return {
-        path: given[path].ppf(uniforms[first])
-        for first, paths in groups_of(plan).items()
-        for path in paths
-    }
+    return {path: given[path].ppf(uniforms[first]) for first, paths in groups_of(plan).items() for path in paths}
 
 
-def simulate(
-    plan: Plan, *, draws: int = 10_000, seed: int | None = None, usage: Iterable[Usage] = ()
-) -> MonteCarlo:
+def simulate(plan: Plan, *, draws: int = 10_000, seed: int | None = None, usage: Iterable[Usage] = ()) -> MonteCarlo:
     """Evaluate all options with `draws` draws from the plan's seed (or `seed`). Raises MoneyError."""
     if not 100 <= draws <= _MOST:
-        raise MoneyError(f"{draws} draws are not between 100 and {_MOST:,}; 10,000 give percentiles to about one percent")
+        raise MoneyError(
+            f"{draws} draws are not between 100 and {_MOST:,}; 10,000 give percentiles to about one percent"
+        )
     chosen = plan.seed if seed is None else seed
     generator = np.random.default_rng(chosen)
     uniforms = {first: generator.random(draws) for first in groups_of(plan)}
     _, costs = evaluated(plan, draws=draws_from(plan, uniforms), usage=usage)
     worth = {name: _full(cost.present_value.value, draws) for name, cost in costs.items()}
     everything = np.stack(list(worth.values()))
-    edges = np.linspace(*np.percentile(everything, (0.5, 99.5)), 41)
-    if edges[0] == edges[-1]:
-        edges = np.linspace(edges[0] - 0.5, edges[0] + 0.5, 41)
+    low, high = np.percentile(everything, (0.5, 99.5)).tolist()
+    edges = np.linspace(low, high, 41) if low < high else np.linspace(low - 0.5, low + 0.5, 41)
     least = everything.min(axis=0)
     return MonteCarlo(
         draws=draws,

@@ -137,11 +137,13 @@ def _sobol(saving: Any, factors: int, points: int, seed: int) -> tuple[Values, V
     result = sobol_indices(
         func=lambda uniforms: (saving(uniforms) - centre)[None, :],
         n=points,
-        dists=[_Unit()] * factors,
+        dists=[_Unit() for _ in range(factors)],  # type: ignore[misc]  # its stub knows numbers only; it calls ppf with arrays
         rng=np.random.default_rng(seed),
     )
     with warnings.catch_warnings(), np.errstate(invalid="ignore"):
         warnings.simplefilter("ignore")  # an assumption that changes nothing has no interval: it is shown as zero
         bounds = result.bootstrap(confidence_level=0.95, n_resamples=200).total_order.confidence_interval
-    clean = [np.nan_to_num(np.ravel(part)) for part in (result.first_order, result.total_order, bounds.low, bounds.high)]
+    clean = [
+        np.nan_to_num(np.ravel(part)) for part in (result.first_order, result.total_order, bounds.low, bounds.high)
+    ]
     return clean[0], clean[1], clean[2], clean[3]

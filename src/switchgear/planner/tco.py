@@ -13,7 +13,9 @@ from switchgear.planner.tco_owned import owned_lines
 from switchgear.planner.tco_rented import reserved_lines, service_lines, token_lines
 from switchgear.planner.tco_usage import calls_of, serve
 
-_LEVELISED = "levelised cost: present value of costs over that of output (NREL, levelised cost of energy; IEA, Projected Costs)"
+_LEVELISED = (
+    "levelised cost: present value of costs over that of output (NREL, levelised cost of energy; IEA, Projected Costs)"
+)
 
 
 def cost_of(book: Book, name: str) -> OptionCost:
@@ -65,7 +67,9 @@ def _totals(
 
     def yearly(what: str, amounts: list[tuple[int, Quantity]]) -> list[Quantity]:
         return [
-            book.sheet.named(f"{name}.{what}.y{year}", total([q for y, q in amounts if y == year]), f"{name}: {what}, year {year}")
+            book.sheet.named(
+                f"{name}.{what}.y{year}", total([q for y, q in amounts if y == year]), f"{name}: {what}, year {year}"
+            )
             for year in years
         ]
 
@@ -73,8 +77,12 @@ def _totals(
     accrual = yearly("cost", [(line.year, line.accrual) for line in lines if line.accrual is not None])
     worth = []
     for at in sorted({line.at_years for line in lines}):
-        worth.append(total([q for line in lines if line.at_years == at and (q := line.cash) is not None]) * discounted(at))
-    present = book.sheet.named(f"{name}.present_value", total(worth), f"{name}: present value of all payments", _LEVELISED)
+        worth.append(
+            total([q for line in lines if line.at_years == at and (q := line.cash) is not None]) * discounted(at)
+        )
+    present = book.sheet.named(
+        f"{name}.present_value", total(worth), f"{name}: present value of all payments", _LEVELISED
+    )
     outputs = {}
     for what, unit in (("call", "call"), ("mtok", "Mtok")):
         made = total([_output(served, year, unit) * discounted(year - 0.5) for year in years], unit)

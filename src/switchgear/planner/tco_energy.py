@@ -59,7 +59,17 @@ def energy_lines(book: Book, option: str, place: str, site_name: str, year: int,
     metered = served.energy_kwh / site("ups_efficiency")
     room = metered * (site("pue") - ONE)
     put = book.line
-    put(option, place, CostKind.ENERGY, year, When.EVENLY, metered * price, vendor="utility", amount=metered, price=price)
+    put(
+        option,
+        place,
+        CostKind.ENERGY,
+        year,
+        When.EVENLY,
+        metered * price,
+        vendor="utility",
+        amount=metered,
+        price=price,
+    )
     put(option, place, CostKind.COOLING, year, When.EVENLY, room * price, vendor="utility", amount=room, price=price)
     peak = served.peak_kw / site("ups_efficiency") * site("pue")
     demand = peak * site("demand_usd_per_kw_month") * MONTHS

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
@@ -74,6 +74,30 @@ class CostKind(StrEnum):
     """For what was promised and not delivered; negative."""
     EXIT = "exit"
     TAX = "tax"
+
+
+GROUPS: Final[dict[str, tuple[CostKind, ...]]] = {
+    "Cloud tokens": (CostKind.TOKENS_INPUT, CostKind.TOKENS_CACHED, CostKind.TOKENS_OUTPUT, CostKind.SHORTFALL),
+    "Hardware": (
+        CostKind.PURCHASE,
+        CostKind.INSTALL,
+        CostKind.LOAN,
+        CostKind.LEASE,
+        CostKind.RESIDUAL,
+        CostKind.UPFRONT,
+        CostKind.CAPACITY,
+        CostKind.FEE,
+        CostKind.USE,
+        CostKind.CREDIT,
+        CostKind.EXIT,
+    ),
+    "Upkeep": (CostKind.WARRANTY, CostKind.MAINTENANCE, CostKind.LICENCE),
+    "Energy": (CostKind.ENERGY, CostKind.COOLING, CostKind.DEMAND),
+    "Space and network": (CostKind.SPACE, CostKind.NETWORK, CostKind.EGRESS),
+    "People": (CostKind.ENGINEERING, CostKind.MOVE),
+    "Tax": (CostKind.TAX,),
+}
+"""Kinds of cost as a reader wants them told apart. Every kind is in exactly one."""
 
 
 class When(StrEnum):

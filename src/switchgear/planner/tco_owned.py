@@ -50,9 +50,7 @@ def owned_lines(book: Book, option: str, place: str, owned: Owned, served: list[
         energy_lines(book, option, place, owned.site, year, one)
 
 
-def _cohorts(
-    book: Book, option: str, place: str, owned: Owned, reads: Reader, bought: list[Quantity]
-) -> list[Cohort]:
+def _cohorts(book: Book, option: str, place: str, owned: Owned, reads: Reader, bought: list[Quantity]) -> list[Cohort]:
     cohorts = []
     for year, units in enumerate(bought, start=1):
         if not np.any(units.value):
@@ -71,9 +69,7 @@ def _install(book: Book, option: str, place: str, owned: Owned, reads: Reader, c
     book.line(option, place, CostKind.INSTALL, cohort.year, When.START, cost, vendor=owned.vendor)
 
 
-def _purchase(
-    book: Book, option: str, place: str, owned: Owned, reads: Reader, cohorts: list[Cohort]
-) -> None:
+def _purchase(book: Book, option: str, place: str, owned: Owned, reads: Reader, cohorts: list[Cohort]) -> None:
     """The price when it is paid, or the loan's instalments; as a cost by year, depreciation and interest."""
     horizon = book.plan.horizon_years
     for year in range(1, horizon + 1):
@@ -87,9 +83,7 @@ def _purchase(
             for cohort in cohorts
             if cohort.year <= year < cohort.year + owned.life_years
         ]
-        book.line(
-            option, place, CostKind.PURCHASE, year, When.START, total(paid), total(written), vendor=owned.vendor
-        )
+        book.line(option, place, CostKind.PURCHASE, year, When.START, total(paid), total(written), vendor=owned.vendor)
 
 
 def _written_off(reads: Reader, owned: Owned, age: int) -> Quantity:
@@ -123,7 +117,12 @@ def _lease(book: Book, option: str, place: str, owned: Owned, reads: Reader, coh
     assert owned.lease is not None  # noqa: S101  the caller has looked
     terms = book.reader(f"options.{option}.places.{place}.owned.lease", owned.lease)
     share = applied(
-        "lease_payment", finance.lease_payment, (), terms("rate_per_year"), constant(owned.lease.years), terms("left_share")
+        "lease_payment",
+        finance.lease_payment,
+        (),
+        terms("rate_per_year"),
+        constant(owned.lease.years),
+        terms("left_share"),
     )
     horizon = book.plan.horizon_years
     for year in range(1, horizon + 1):

@@ -45,7 +45,9 @@ def serve(book: Book, name: str, option: Option) -> tuple[dict[str, list[Served]
             one = _place_year(book, f"{name}.{place}", f"options.{name}.places.{place}", part, wanted, year, before)
             served[place].append(one)
             left = left - one.calls
-        left = book.sheet.named(f"{name}.unserved.y{year}", larger(_NOTHING, left), f"{name}: calls left over in year {year}")
+        left = book.sheet.named(
+            f"{name}.unserved.y{year}", larger(_NOTHING, left), f"{name}: calls left over in year {year}"
+        )
         unserved.append(left)
     return served, unserved
 
@@ -67,7 +69,13 @@ def _place_year(
 
 
 def _within_capacity(
-    book: Book, id: str, path: str, part: Owned | Reserved | Service, wanted: Quantity, year: int, before: Quantity | None
+    book: Book,
+    id: str,
+    path: str,
+    part: Owned | Reserved | Service,
+    wanted: Quantity,
+    year: int,
+    before: Quantity | None,
 ) -> tuple[Quantity, Quantity]:
     rate = book.reader(f"{path}.{_way(part)}", part)("tokens_per_second_per_unit")
     load = _tokens_per_call(book) * book.reader("workload", book.plan.workload)("peak_to_mean")
@@ -109,21 +117,27 @@ def _served(book: Book, id: str, path: str, place: Place, calls: Quantity, units
     name = book.sheet.named
     return Served(
         calls=calls,
-        fresh_mtok=name(f"{id}.fresh_mtok.y{year}", prompt * (ONE - cached), f"{id}: uncached prompt tokens in year {year}"),
+        fresh_mtok=name(
+            f"{id}.fresh_mtok.y{year}", prompt * (ONE - cached), f"{id}: uncached prompt tokens in year {year}"
+        ),
         cached_mtok=name(f"{id}.cached_mtok.y{year}", prompt * cached, f"{id}: cached prompt tokens in year {year}"),
         output_mtok=name(
             f"{id}.output_mtok.y{year}",
             calls * workload("completion_tokens_per_call") / TOKENS_PER_MTOK,
             f"{id}: completion tokens in year {year}",
         ),
-        energy_kwh=name(f"{id}.energy_kwh.y{year}", energy.in_unit("kWh"), f"{id}: energy of the machines in year {year}"),
+        energy_kwh=name(
+            f"{id}.energy_kwh.y{year}", energy.in_unit("kWh"), f"{id}: energy of the machines in year {year}"
+        ),
         peak_kw=name(f"{id}.peak_kw.y{year}", peak.in_unit("kW"), f"{id}: highest power in year {year}"),
         egress_gb=name(
             f"{id}.egress_gb.y{year}",
             calls * workload("answer_bytes_per_call") / BYTES_PER_GB,
             f"{id}: data that leaves in year {year}",
         ),
-        busy_unit_hours=name(f"{id}.busy_unit_hours.y{year}", busy.in_unit("unit*h"), f"{id}: busy hours in year {year}"),
+        busy_unit_hours=name(
+            f"{id}.busy_unit_hours.y{year}", busy.in_unit("unit*h"), f"{id}: busy hours in year {year}"
+        ),
         units=units,
     )
 
@@ -132,7 +146,9 @@ def _from_usage(book: Book, name: str, option: Option) -> tuple[dict[str, list[S
     years = range(1, book.plan.horizon_years + 1)
     unknown = sorted({key[1] for key in book.usage if key[0] == name} - set(option.places))
     if unknown:
-        raise BadPlan([Problem(f"usage of {name}", f"there is no place {unknown[0]!r}", f"Name {', '.join(option.places)}.")])
+        raise BadPlan(
+            [Problem(f"usage of {name}", f"there is no place {unknown[0]!r}", f"Name {', '.join(option.places)}.")]
+        )
     missing = [year for year in years if not any((name, place, year) in book.usage for place in option.places)]
     if missing:
         remedy = "Give a row for each place and year of the horizon."
@@ -157,7 +173,9 @@ def _from_usage(book: Book, name: str, option: Option) -> tuple[dict[str, list[S
 def _from_row(book: Book, id: str, row: Usage | None, place: Place, year: int) -> Served:
     def put(what: str, value: float, unit: str) -> Quantity:
         quantity = Quantity(float(value), parse_unit(unit))
-        return book.sheet.given(f"{id}.{what}.y{year}", quantity, f"{id}: {what}, year {year}", source="usage, from simulation")
+        return book.sheet.given(
+            f"{id}.{what}.y{year}", quantity, f"{id}: {what}, year {year}", source="usage, from simulation"
+        )
 
     part = capacity_of(place)
     units = float(part.units) if part is not None else 0.0

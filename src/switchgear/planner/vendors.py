@@ -45,7 +45,7 @@ class Topic(StrEnum):
     OTHER = "other"
 
 
-class Criterion(Part, kw_only=True):
+class Criterion(Part, frozen=True, kw_only=True):
     """One thing that vendors are judged by."""
 
     name: Name
@@ -60,7 +60,7 @@ class Criterion(Part, kw_only=True):
     """A vendor on the wrong side of it is ruled out."""
 
 
-class Vendor(Part, kw_only=True):
+class Vendor(Part, frozen=True, kw_only=True):
     """One bidder."""
 
     title: str
@@ -68,7 +68,7 @@ class Vendor(Part, kw_only=True):
     """By criterion. One that is missing counts as the worst, and is shown as unknown."""
 
 
-class Scorecard(Part, kw_only=True):
+class Scorecard(Part, frozen=True, kw_only=True):
     """The file of `plan vendors`."""
 
     title: str
@@ -200,7 +200,9 @@ def rank(card: Scorecard) -> Ranking:
                 rank=index + 1,
                 value=float(totals[index]),
                 parts=_parts(card, card.vendors[name], weights, values[index]),
-                unknown=[criterion.name for criterion in card.criteria if criterion.name not in card.vendors[name].scores],
+                unknown=[
+                    criterion.name for criterion in card.criteria if criterion.name not in card.vendors[name].scores
+                ],
                 rank_probability=[float((ranks[index] == place).mean()) for place in range(len(names))],
                 first_with_any_weights=float((flat.argmax(axis=0) == index).mean()),
             )

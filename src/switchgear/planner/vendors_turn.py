@@ -32,11 +32,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
 def turns_of(names: list[str], criteria: list[str], weights: Values, values: Values) -> list[Turn]:
     """For each vendor but the first (`names` and rows of `values` are in order of rank; `weights` add up to 1)."""
-    return [
-        _turn(name, criteria, weights, values[0] - values[index])
-        for index, name in enumerate(names)
-        if index > 0
-    ]
+    return [_turn(name, criteria, weights, values[0] - values[index]) for index, name in enumerate(names) if index > 0]
 
 
 def _turn(name: str, criteria: list[str], weights: Values, ahead: Values) -> Turn:
@@ -69,7 +65,9 @@ def _level(weight: float, lead: float, ahead: float) -> float | None:
     return level if 0 <= level <= 1 else None
 
 
-def _least_move(criteria: list[str], weights: Values, ahead: Values, lead: float) -> tuple[float | None, list[str], str]:
+def _least_move(
+    criteria: list[str], weights: Values, ahead: Values, lead: float
+) -> tuple[float | None, list[str], str]:
     """The least weight that must change its criterion.
 
     It goes to where the first is worst; it comes from where the first is best, then the next. That is optimal: a unit moved
