@@ -213,6 +213,14 @@ def test_no_more_waits_than_fits(tmp_path: Path) -> None:
     disk.close()
 
 
+def test_the_service_forgets_what_is_over_within_half_a_minute() -> None:
+    cache: AnswerCache[str] = AnswerCache(Memory(64 * MEBI), Keys(bytes(32)))
+    for number in range(5000):
+        cache.keep(b"%020d" % number, entry().answer, 0.0, 10.0, 0.0, on_disk=True)
+    assert len(cache.memory) == 5000
+    assert sum(cache.tidy(10.0 + second) for second in range(30)) == 5000
+
+
 def test_the_service_looks_in_memory_and_then_on_disk(tmp_path: Path) -> None:
     loop, clock = Loop(), ManualClock(0.0)
     store = opened(tmp_path / "answers.db")

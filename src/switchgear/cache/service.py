@@ -69,6 +69,10 @@ class AnswerCache(Generic[E]):
         if on_disk and self._disk is not None:
             self._disk.put(key, entry)
 
+    def tidy(self, now_s: float) -> int:
+        """Called once a second: forgets what is over, a thirtieth of the memory each time. Returns how many went."""
+        return self.memory.sweep(now_s, 64 + len(self.memory) // 30)
+
     def close(self) -> None:
         """Forget what is in memory; what is to lie on disk is written."""
         self.memory.clear()
