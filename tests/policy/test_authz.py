@@ -1,5 +1,7 @@
 """What an authorizer answers, what it remembers, and what it forgets."""
 
+import gc
+import weakref
 from typing import NamedTuple
 
 import pytest
@@ -132,9 +134,10 @@ def test_a_group_of_purposes_is_all_in_it() -> None:
     one = authorizer(EVERYONE, '@id("a") forbid (principal, action in Action::"attempt", resource);')
     reach = one.reach[one.standing("ada"), "chat", PUBLIC]
     attempts = {"first", "retry", "fallback", "hedge", "rescue", "continue", "escalate"}
-    assert {purpose for purpose, targets in reach.allowed.items() if not targets} == attempts
+    assert {purpose for purpose in Purpose if not reach.allowed[purpose]} == attempts
     one = authorizer(EVERYONE, '@id("a") forbid (principal, action in Action::"send", resource);')
-    assert not any(one.reach[one.standing("ada"), "chat", PUBLIC].allowed.values())
+    reach = one.reach[one.standing("ada"), "chat", PUBLIC]
+    assert not any(reach.allowed[purpose] for purpose in Purpose)
 
 
 def test_a_policy_may_forbid_one_purpose_only() -> None:
@@ -213,7 +216,12 @@ def test_the_cache_is_bounded() -> None:
 
 def test_recent_keeps_what_is_asked_for() -> None:
     made: list[int] = []
-    kept = Made[int, int](lambda key: made.append(key) or key, 4)
+
+    def make(key: int) -> int:
+        made.append(key)
+        return key
+
+    kept = Made[int, int](make, 4)
     for key in (1, 2, 3, 4, 5, 1, 6, 1, 7, 1, 8, 1, 9, 1):
         assert kept[key] == key
     assert made.count(1) == 1
@@ -249,6 +257,30 @@ def test_a_refusal_says_when_nothing_would_do() -> None:
     assert refused.policies == ()
     assert "cloud/gpt-x, rack/llama, box/llama: permitted by no policy." in refused.message
     assert refused.message.endswith("Nothing else is allowed to this principal here: ask whoever writes the policies.")
+
+
+def test_what_a_call_needs_is_asked_first_and_other_purposes_when_they_are_looked_at() -> None:
+    one = authorizer(EVERYONE, '@id("s") forbid (principal, action == Action::"shadow", resource == Backend::"cloud");')
+    reach = one.reach[one.standing("ada"), "chat", PUBLIC]
+    assert (asked(one), reach.everywhere) == (3, True)
+    assert places(reach.allowed["cache"]) == ["cloud", "rack", "box"]
+    assert asked(one) == 3
+    assert places(reach.allowed["shadow"]) == ["rack", "box"]
+    assert reach.decisions["shadow"][0].policies == ("s",)
+    assert asked(one) == 6
+
+
+def test_an_authorizer_that_nobody_uses_is_gone_at_once() -> None:
+    one = authorizer(EVERYONE, HOME)
+    one.refuse(one.standing("ada"), "big", RESTRICTED)
+    gone = weakref.ref(one)
+    gc.collect()
+    gc.disable()
+    try:
+        del one
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_a_refusal_is_made_once() -> None:

@@ -41,66 +41,85 @@ class Authorizer(Generic[T]):
         unknown_class: DataClass = DataClass.RESTRICTED,
         size: int = _SIZE,
     ) -> None:
+        decider = self._decider = _Decider(policies, routes, unknown_class)
         self.policies = policies
-        self.reach: Made[tuple[Standing, str, DataClass | None], Reach[T]] = Made(self._reach, size)
+        self.reach: Made[tuple[Standing, str, DataClass | None], Reach[T]] = Made(decider.reach, size)
         """`reach[standing, model, data_class]`: where such calls may go. None is a class that nobody told."""
-        self.decision: Made[tuple[Standing, str, DataClass | None, Sending], Decision] = Made(self._decision, size)
+        self.decision: Made[tuple[Standing, str, DataClass | None, Sending], Decision] = Made(decider.decision, size)
         """`decision[standing, model, data_class, sending]`: whether one thing may go to one place of the world, a target or not,
         for instance to an external screen."""
-        self._routes = {name: tuple(targets) for name, targets in routes.items()}
-        self._unknown_class = unknown_class
         self._standings: Recent[tuple[frozenset[Uid], str], Standing] = Recent(size)
-        self._alike = _alike(policies.uids)
 
     def standing(self, name: str, team: str = "", roles: Iterable[str] = ()) -> Standing:
-        """What policies can tell of a principal. For each key or token, not for each call: 2 us, and 50 the first time."""
+        """What policies can tell of a principal. For each key or token, not for each call: 1 us, and 30 the first time."""
         own = frozenset(roles)
         told = ancestry(name, team, own, self.policies.world.teams) & self.policies.uids
         key = (told, name if self.policies.reads_names else "")
         found = self._standings.find(key)
         if found is None:
-            found = self._standings.keep(key, Standing(self, name, self.policies.with_principal(name, team, own)))
+            around = self.policies.with_principal(name, team, own)
+            found = self._standings.keep(key, Standing(self._decider, name, around))
         return found
 
     def refuse(self, standing: Standing, model: str, data_class: DataClass | None) -> Refusal:
         """What to tell a caller whose call may go nowhere."""
         reach = self.reach[standing, model, data_class]
         if reach.refusal is None:
+            decider = self._decider
             reach.refusal = make_refusal(
                 model,
                 reach,
                 self.policies.policies,
-                islice((name for name in self._routes if name != model), MODELS_TRIED),
-                lambda name, one: self.reach[standing, name, one],
+                islice((name for name in decider.routes if name != model), MODELS_TRIED),
+                lambda name, one: decider.first(standing, name, one),
             )
         return reach.refusal
 
-    def _reach(self, key: tuple[Standing, str, DataClass | None]) -> Reach[T]:
-        standing, model, data_class = key
-        if data_class is None:
-            return self.reach[standing, model, self._unknown_class]
-        targets = self._routes.get(model, ())
-        asked = dict.fromkeys(self._alike.values())
-        sendings = [Sending(purpose, target.backend_name, target.model) for purpose in asked for target in targets]
-        decisions = self._decide(standing, model, data_class, sendings)
-        made = {
-            purpose: decisions[index * len(targets) : (index + 1) * len(targets)] for index, purpose in enumerate(asked)
-        }
-        return Reach(data_class, targets, {purpose: made[like] for purpose, like in self._alike.items()})
 
-    def _decision(self, key: tuple[Standing, str, DataClass | None, Sending]) -> Decision:
-        standing, model, data_class, sending = key
-        like = sending._replace(purpose=self._alike[sending.purpose])
-        if data_class is None or like != sending:
-            return self.decision[standing, model, data_class or self._unknown_class, like]
-        return self._decide(standing, model, data_class, [sending])[0]
+class _Decider(Generic[T]):
+    """Asks Cedar and keeps nothing: so the mappings above refer to it, and nothing refers back to them."""
 
-    def _decide(
+    def __init__(self, policies: PolicySet, routes: Mapping[str, Sequence[T]], unknown_class: DataClass) -> None:
+        self.routes = {name: tuple(targets) for name, targets in routes.items()}
+        self._policies = policies
+        self._unknown_class = unknown_class
+        self._alike = _alike(policies.uids)
+
+    def reach(self, key: tuple[Standing, str, DataClass | None]) -> Reach[T]:
+        standing, model, told = key
+        data_class = told or self._unknown_class
+        targets = self.routes.get(model, ())
+        made: dict[Purpose, tuple[Decision, ...]] = {}
+
+        def decide(purpose: Purpose) -> tuple[Decision, ...]:
+            like = self._alike[purpose]
+            if like not in made:
+                made[like] = self._ask(standing, model, data_class, [_sending(like, target) for target in targets])
+            return made[like]
+
+        return Reach(data_class, targets, decide)
+
+    def first(self, standing: Standing, model: str, data_class: DataClass) -> list[T]:
+        """Targets that a call may begin at."""
+        targets = self.routes[model]
+        sendings = [_sending(Purpose.FIRST, target) for target in targets]
+        decisions = self._ask(standing, model, data_class, sendings)
+        return [target for target, decision in zip(targets, decisions, strict=True) if decision.allowed]
+
+    def decision(self, key: tuple[Standing, str, DataClass | None, Sending]) -> Decision:
+        standing, model, told, sending = key
+        return self._ask(standing, model, told or self._unknown_class, [sending])[0]
+
+    def _ask(
         self, standing: Standing, model: str, data_class: DataClass, sendings: Sequence[Sending]
-    ) -> list[Decision]:
+    ) -> tuple[Decision, ...]:
         if standing.of is not self:
             raise StaleStanding("This standing was made for another snapshot. Make it anew of the principal.")
-        return self.policies.decide(standing.name, standing.around, model, data_class, sendings)
+        return tuple(self._policies.decide(standing.name, standing.around, model, data_class, sendings))
+
+
+def _sending(purpose: Purpose, target: Destination) -> Sending:
+    return Sending(purpose, target.backend_name, target.model)
 
 
 def _alike(named: frozenset[Uid]) -> dict[Purpose, Purpose]:

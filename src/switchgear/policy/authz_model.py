@@ -1,6 +1,6 @@
 """What authorization answers with: where a principal may send calls of a model and a class, and what it is told where that is nowhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import cedarpy
@@ -31,6 +31,7 @@ class Destination(Protocol):
 
 
 T = TypeVar("T", bound=Destination)
+V = TypeVar("V")
 
 
 class Standing:
@@ -40,7 +41,7 @@ class Standing:
 
     def __init__(self, of: object, name: str, around: cedarpy.Entities) -> None:
         self.of = of
-        """The authorizer that made it; no other takes it."""
+        """Whose it is; no other authorizer takes it."""
         self.name = name
         self.around = around
 
@@ -84,6 +85,20 @@ class Refusal(NamedTuple):
         }
 
 
+class ByPurpose(dict[str, V], Generic[V]):
+    """By purpose, made when it is first asked for. A key may be an `AttemptKind`, which has the same words."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[[Purpose], V]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, purpose: str) -> V:
+        value = self[purpose] = self._make(Purpose(purpose))
+        return value
+
+
 class Reach(Generic[T]):
     """Which targets of a model a principal may use for data of a class."""
 
@@ -100,17 +115,20 @@ class Reach(Generic[T]):
     )
 
     def __init__(
-        self, data_class: DataClass, targets: Sequence[T], decisions: Mapping[Purpose, Sequence[Decision]]
+        self, data_class: DataClass, targets: Sequence[T], decide: Callable[[Purpose], tuple[Decision, ...]]
     ) -> None:
+        decisions = ByPurpose(decide)
+
+        def allow(purpose: Purpose) -> tuple[T, ...]:
+            return tuple(target for target, made in zip(targets, decisions[purpose], strict=True) if made.allowed)
+
         self.data_class = data_class
         """The one decided for: that of calls whose class nobody told, where none was."""
-        self.decisions: dict[str, tuple[Decision, ...]] = {purpose: tuple(made) for purpose, made in decisions.items()}
+        self.decisions: ByPurpose[tuple[Decision, ...]] = decisions
         """By purpose, one for each target of the model."""
-        self.allowed: dict[str, tuple[T, ...]] = {
-            purpose: tuple(target for target, decision in zip(targets, made, strict=True) if decision.allowed)
-            for purpose, made in decisions.items()
-        }
-        """By purpose, targets that may be sent something, as configured. An `AttemptKind` is a key as well as a `Purpose`."""
+        self.allowed: ByPurpose[tuple[T, ...]] = ByPurpose(allow)
+        """By purpose, targets that may be sent something, as configured. Those of a call's attempts are known, others are asked for
+        when they are first looked at."""
         own = [self.allowed[purpose] for purpose in _CALL]
         self.uniform = all(one == own[0] for one in own)
         """Whether it makes no difference which of a call's attempts an attempt is: then `targets` is all there is to ask.
@@ -123,7 +141,7 @@ class Reach(Generic[T]):
             self.targets = tuple(target for target in targets if any(target in one for one in own))
         self.denied: tuple[Denied, ...] = tuple(
             Denied(target.backend_name, target.model, decision)
-            for target, decision in zip(targets, self.decisions[Purpose.FIRST], strict=True)
+            for target, decision in zip(targets, decisions[Purpose.FIRST], strict=True)
             if target not in self.targets
         )
         """The others."""

@@ -1,6 +1,6 @@
 """What a caller is told whose call may go nowhere: which policies forbade it, and what would be allowed."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from switchgear.core.data_class import DataClass
@@ -18,15 +18,15 @@ def make_refusal(
     reach: Reach[T],
     policies: dict[str, Policy],
     other_models: Iterable[str],
-    reach_of: Callable[[str, DataClass], Reach[T]],
+    targets_of: Callable[[str, DataClass], Sequence[T]],
 ) -> Refusal:
-    """The refusal of a call to a model whose `reach` is nowhere."""
+    """The refusal of a call to a model whose `reach` is nowhere; `targets_of` tells where others may begin."""
     data_class = reach.data_class
     classes: dict[str, tuple[str, ...]] = {}
     for other in sorted(DataClass, reverse=True):
-        if other is not data_class and (targets := reach_of(model, other).targets):
+        if other is not data_class and (targets := targets_of(model, other)):
             classes[other.value] = tuple(dict.fromkeys(target.backend_name for target in targets))
-    models = tuple(name for name in other_models if reach_of(name, data_class).targets)
+    models = tuple(name for name in other_models if targets_of(name, data_class))
     ids = dict.fromkeys(policy for out in reach.denied for policy in out.decision.policies)
     sentences = [
         f"Policy lets no target of {model!r} take this call ({data_class.value} data): {_why(reach.denied, policies)}.",
