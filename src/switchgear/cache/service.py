@@ -17,7 +17,7 @@ E = TypeVar("E")
 class AnswerCache(Generic[E]):
     """Asked by one event loop. Times are Unix seconds, brought by the caller. `E` is what the gateway refuses a call with."""
 
-    __slots__ = ("_disk", "flights", "hits", "keys", "memory", "misses")
+    __slots__ = ("_disk", "_most", "flights", "hits", "keys", "memory", "misses")
 
     def __init__(self, memory: Memory, keys: Keys, disk: "Disk | None" = None) -> None:
         self.memory = memory
@@ -25,6 +25,7 @@ class AnswerCache(Generic[E]):
         self.flights: Flights[Answer, E] = Flights()
         """Calls that say the same at the same time."""
         self._disk = disk
+        self._most = 0
         self.hits = 0
         """Fresh answers found."""
         self.misses = 0
@@ -70,8 +71,12 @@ class AnswerCache(Generic[E]):
             self._disk.put(key, entry)
 
     def tidy(self, now_s: float) -> int:
-        """Called once a second: forgets what is over, a thirtieth of the memory each time. Returns how many went."""
-        return self.memory.sweep(now_s, 64 + len(self.memory) // 30)
+        """Called once a second: looks at a thirtieth of the memory each time and forgets what is over. Returns how many went."""
+        self._most = max(self._most, len(self.memory))  # of the largest it was, so that it keeps its pace while it shrinks
+        gone = self.memory.sweep(now_s, 64 + self._most // 30)
+        if not len(self.memory):
+            self._most = 0
+        return gone
 
     def close(self) -> None:
         """Forget what is in memory; what is to lie on disk is written."""
