@@ -59,8 +59,9 @@ class ProviderKeys:
         token names no key and several would do: trying them all would be an attacker's choice of how much we compute.
         """
         named = self._every if kid is None else self._by_kid.get(kid)
+        label = repr(kid)[:80]  # a stranger's text, for the log
         if not named:
-            raise KeyUnknown(f"no key {kid!r} is known of its provider")
+            raise KeyUnknown(f"no key {label} is known of its provider")
         fitting = [one for one in named if _fits(one.key, algorithm)]
         if len(fitting) == 1:
             return fitting[0]
@@ -70,7 +71,7 @@ class ProviderKeys:
             )
         if kid is None:
             raise KeyUnknown(f"no key for {algorithm} is known of its provider")
-        raise TokenRejected(f"the key {kid!r} of its provider is not one for {algorithm}")
+        raise TokenRejected(f"the key {label} of its provider is not one for {algorithm}")
 
 
 def read_jwks(content: bytes) -> ProviderKeys:

@@ -44,7 +44,7 @@ class Identity:
     def identify(self, token: bytes, now_s: float) -> Answer | Pending:
         """Who shows this key or token now (Unix time).
 
-        A key, or a token that was shown before, costs a hash and a look-up; a new token a signature (20 to 130 us, docs/identity.md).
+        A key, or a token that was shown before, costs a hash and a look-up; a new token a signature (110 us and more, docs/identity.md).
         Only hashes are compared: the look-up goes by the hash's own hash, and the final comparison takes constant time.
         """
         digest = sha256(token).digest()

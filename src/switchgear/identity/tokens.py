@@ -84,9 +84,9 @@ class Unverified:
         try:
             good = jws.validate_compact(self._object, key, registry=registry)
         except (JoseError, ValueError, TypeError) as error:
-            raise TokenRejected(f"its signature cannot be verified: {error}") from error
+            raise TokenRejected(f"its signature cannot be verified: {str(error)[:200]}") from error
         if not good:
-            raise TokenRejected(f"its signature is not one of the key {key.kid!r}")
+            raise TokenRejected(f"its signature is not one of the key {str(key.kid)[:64]!r}")
 
 
 _SHAPE = _Registry(())
