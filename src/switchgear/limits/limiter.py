@@ -76,7 +76,7 @@ class Limiter:
 
     def reserve(self, plan: Plan, tokens: int, cost_usd: float | None, now_s: float) -> Reservation | Refusal:
         """Admit a call of about so many tokens (prompt and completion) and dollars, or say why not. `cost_usd` None: cannot be told."""
-        if now_s >= plan.turns_s and not self._turn(plan, now_s):
+        if now_s >= plan.turns_s and not plan.turn(now_s):
             return self._reserve_closely(plan, tokens, cost_usd, now_s)
         for share in plan.ones:
             if share.free < 1:
@@ -112,22 +112,6 @@ class Limiter:
 
     # -- the longer way --
 
-    def _turn(self, plan: Plan, now_s: float) -> bool:
-        """Time has passed. Returns whether the shares may be used as they are."""
-        shares = self.shares
-        if shares.leased:
-            if now_s >= shares.lease_until_s and not shares.lost:
-                shares.lose()
-            if shares.lost:
-                return False
-            plan.turns_s = shares.lease_until_s
-            return True
-        unix_s = shares.clock.now_s()
-        for share in plan.all():
-            share.roll(now_s, unix_s)
-        plan.turns_s = int(now_s) + 1.0
-        return True
-
     def _reserve_closely(self, plan: Plan, tokens: int, cost_usd: float | None, now_s: float) -> Reservation | Refusal:
         refusal, flags = self._look_closely(plan, tokens, cost_usd, now_s)
         if refusal is not None:
@@ -143,7 +127,7 @@ class Limiter:
         self, plan: Plan, tokens: int, cost_usd: float | None, now_s: float
     ) -> tuple[Refusal | None, list[str]]:
         """The refusal that lasts longest, if any (coming back before its end would be in vain), and the soft limits exceeded."""
-        self._turn(plan, now_s)
+        plan.turn(now_s)
         unix_s = self.shares.clock.now_s()
         refusals: list[Refusal] = []
         flags: list[str] = []

@@ -48,5 +48,21 @@ class Plan:
         """Whether any limit applies."""
         return bool(self.ones or self.tokens or self.money)
 
+    def turn(self, now_s: float) -> bool:
+        """To be called from `turns_s` on. Returns whether the shares may be used as they are: they may not while there is no lease."""
+        shares = self.shares
+        if shares.leased:
+            if now_s >= shares.lease_until_s and not shares.lost:
+                shares.lose()
+            if shares.lost:
+                return False
+            self.turns_s = shares.lease_until_s
+            return True
+        unix_s = shares.clock.now_s()
+        for share in self.all():
+            share.roll(now_s, unix_s)
+        self.turns_s = int(now_s) + 1.0
+        return True
+
     def all(self) -> tuple[Share, ...]:
         return (*self.ones, *self.tokens, *self.money)

@@ -33,6 +33,8 @@ class Reservation(msgspec.Struct, eq=False, gc=False):
         self.over = True
         plan = self.plan
         plan.shares.outstanding.discard(self)
+        if now_s >= plan.turns_s:
+            plan.turn(now_s)  # a day that has ended must not be charged, nor a lease that is over be given back to
         for slot in plan.slots:
             slot.free += 1
         valid = self.lease == plan.shares.lease
@@ -51,6 +53,8 @@ class Reservation(msgspec.Struct, eq=False, gc=False):
         self.over = True
         plan = self.plan
         plan.shares.outstanding.discard(self)
+        if now_s >= plan.turns_s:
+            plan.turn(now_s)  # a day that has ended must not be charged, nor a lease that is over be given back to
         for slot in plan.slots:
             slot.free += 1
         valid = self.lease == plan.shares.lease
