@@ -6,8 +6,8 @@ import pytest
 
 from switchgear.core.authorization import Place, PolicyText, Team
 from switchgear.core.errors import ConfigError
-from switchgear.policy.cedar import load_policies
 from switchgear.policy.cedar_check import check
+from switchgear.policy.cedar_files import load_policies
 from switchgear.policy.cedar_schema import World
 from switchgear.policy.cedar_text import split
 

@@ -19,9 +19,10 @@ from switchgear.policy.authz import Authorizer
 from switchgear.policy.authz_cases import Result, run_cases, untested
 from switchgear.policy.authz_why import explain
 from switchgear.policy.authz_world import Described, Principal, Target
-from switchgear.policy.cedar import PolicySet, load_policies
+from switchgear.policy.cedar import PolicySet
 from switchgear.policy.cedar_check import Checked, nearest
 from switchgear.policy.cedar_check import check as check_policies
+from switchgear.policy.cedar_files import load_policies
 from switchgear.policy.cedar_schema import SCHEMA
 
 P = ParamSpec("P")

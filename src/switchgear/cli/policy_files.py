@@ -10,7 +10,8 @@ from switchgear.core.data_class import DataClass
 from switchgear.core.errors import ConfigError, Problem
 from switchgear.policy.authz_cases import Cases, check_cases, decode_cases
 from switchgear.policy.authz_world import Described, describe
-from switchgear.policy.cedar import PolicySet, load_policies
+from switchgear.policy.cedar import PolicySet
+from switchgear.policy.cedar_files import load_policies
 
 TESTS = "*.test.toml"
 

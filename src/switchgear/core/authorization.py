@@ -14,8 +14,6 @@ from switchgear.core.data_class import DataClass
 _WORD = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}"
 Word = Annotated[str, msgspec.Meta(pattern=f"^{_WORD}$")]
 """A label: letters, digits and . _ : -, at most 64, a letter or digit first."""
-Region = Annotated[str, msgspec.Meta(pattern=f"^({_WORD})?$")]
-"""Where a place stands, in words of your own. Empty: not known."""
 Jurisdiction = Annotated[str, msgspec.Meta(pattern=f"^({_WORD}(/{_WORD}){{0,7}})?$")]
 """Whose law a place is under, widest first: `EU`, or `EU/DE`, which is in EU as well. Empty: not known."""
 
@@ -98,7 +96,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """What policies know of a backend, or of another service that is sent something."""
 
     kind: Annotated[str, msgspec.Meta(pattern="^(cloud|onprem|appliance|edge)$")]
-    region: Region = ""
+    region: str = ""
+    """Where it stands. Empty: not known."""
     jurisdiction: Jurisdiction = ""
     labels: tuple[Word, ...] = ()
     """Words of your own that policies may ask for."""

@@ -4,7 +4,7 @@ without a file that can be served from. Whether the rest of the file is right sa
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -95,7 +95,16 @@ def describe(raw: Mapping[str, Any], name: str) -> Described:
     )
 
 
-def groups_of(principals: Iterable[Principal]) -> frozenset[Uid]:
+class Grouped(Protocol):
+    """What is read of a principal to know teams and roles: a key has it too."""
+
+    @property
+    def team(self) -> str: ...
+    @property
+    def roles(self) -> Iterable[str]: ...
+
+
+def groups_of(principals: Iterable[Grouped]) -> frozenset[Uid]:
     """Teams and roles that principals name themselves."""
     return frozenset(
         uid for one in principals for uid in (("Team", one.team), *(("Role", role) for role in one.roles)) if uid[1]

@@ -1,10 +1,8 @@
 """Cedar, asked: compiled policies over a fixed world, and what they decide. Nothing is remembered here (see `policy.authz`)."""
 
-import glob
 import json
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import cedarpy
@@ -12,7 +10,7 @@ import msgspec
 
 from switchgear.core.authorization import PolicyText, Purpose
 from switchgear.core.data_class import DataClass
-from switchgear.core.errors import ConfigError, Problem
+from switchgear.core.errors import ConfigError
 from switchgear.policy.cedar_check import check
 from switchgear.policy.cedar_schema import Json, Uid, World, entities, principal, reference, uid
 from switchgear.policy.cedar_text import Policy, read
@@ -43,28 +41,6 @@ class Decision(NamedTuple):
 
 _UNKNOWN = re.compile(r"`Backend::.*` does not have the attribute `(region|jurisdiction)`", re.DOTALL)
 _NOT_HERE = Decision(False, (), ("cedar: the place or the model is not one of this snapshot",))
-
-
-def load_policies(files: Iterable[str], *, root: Path = Path()) -> tuple[PolicyText, ...]:
-    """Texts of the files that paths and patterns name, each once, in order. Raises ConfigError for each that gives none."""
-    texts: dict[str, PolicyText] = {}
-    problems: list[Problem] = []
-    for name in files:
-        found = sorted(glob.glob(name, root_dir=root, recursive=True)) if glob.has_magic(name) else [name]
-        if not found:
-            problems.append(
-                Problem(name, "matches no file", "Correct the pattern; it begins at the working directory.")
-            )
-        for file in found:
-            try:
-                texts.setdefault(file, PolicyText(file, (root / file).read_text(encoding="utf-8")))
-            except OSError as error:
-                problems.append(Problem(file, f"cannot be read: {error.strerror}", "Name a file that can."))
-            except UnicodeDecodeError:
-                problems.append(Problem(file, "is not UTF-8 text", "Save it as UTF-8."))
-    if problems:
-        raise ConfigError(problems)
-    return tuple(texts.values())
 
 
 class PolicySet:
