@@ -36,6 +36,7 @@ _CONSTRAINTS = (
 _decode_completion = msgspec.json.Decoder(Completion).decode
 _decode_embeddings = msgspec.json.Decoder(Embeddings).decode
 _decode_response = msgspec.json.Decoder(Response).decode
+_EMBEDDINGS, _RESPONSES = Endpoint.EMBEDDINGS, Endpoint.RESPONSES
 _encode = msgspec.json.Encoder().encode
 
 
@@ -79,12 +80,12 @@ class OpenAI:
 
     def answer(self, endpoint: Endpoint, body: bytes) -> Answer:
         try:
-            if endpoint is Endpoint.EMBEDDINGS:
+            if endpoint is _EMBEDDINGS:
                 embeddings = _decode_embeddings(body)
                 if not embeddings.data:
                     raise Malformed("the answer holds no embedding")
                 return Answer(embeddings.usage.usage() if embeddings.usage is not None else None, "", 0)
-            if endpoint is Endpoint.RESPONSES:
+            if endpoint is _RESPONSES:
                 response = _decode_response(body)
                 if response.status in ("failed", "cancelled"):
                     raise InBandError(f"the backend's response has status {response.status}")
@@ -92,12 +93,13 @@ class OpenAI:
                     return Answer(response.usage.usage(), finish_reason(response), 0)
                 return Answer(None, finish_reason(response), sum(map(item_bytes, response.output)))
             completion = _decode_completion(body)
-            if not completion.choices:
+            choices, usage = completion.choices, completion.usage
+            if not choices:
                 raise Malformed("the answer holds no choice")
-            reason = completion.choices[0].finish_reason or ""
-            if completion.usage is not None:
-                return Answer(completion.usage.usage(), reason, 0)
-            return Answer(None, reason, sum(map(choice_bytes, completion.choices)))
+            reason = choices[0].finish_reason or ""
+            if usage is not None:
+                return Answer(usage.usage(), reason, 0)
+            return Answer(None, reason, sum(map(choice_bytes, choices)))
         except UNREADABLE as error:
             raise Malformed(f"the answer cannot be read: {error}") from error
 

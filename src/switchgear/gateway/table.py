@@ -13,7 +13,7 @@ import msgspec
 from switchgear.backends.model import Adapter
 from switchgear.backends.registry import PROTOCOLS
 from switchgear.core.errors import ConfigError, Problem
-from switchgear.core.snapshot import Backend, Endpoint, Key, Model, Prices, Snapshot
+from switchgear.core.snapshot import Backend, Endpoint, Key, Model, Snapshot
 from switchgear.core.snapshot import Target as TargetConfig
 from switchgear.gateway.state import BackendState, LiveState, ModelState, TargetState
 from switchgear.wire.client import Pool
@@ -26,6 +26,7 @@ class Target:
     """A backend together with the model's name there, ready to be asked."""
 
     __slots__ = (
+        "_rates",
         "adapter",
         "backend",
         "backend_name",
@@ -63,7 +64,13 @@ class Target:
         self.pool = pool
         self.state = state
         self.backend_state = backend_state
-        self.prices: Prices | None = config.prices or backend.prices
+        self.prices = prices = config.prices or backend.prices
+        self._rates: tuple[float, float, float] | None = None
+        """US dollars for a million tokens: of the prompt, of the prompt where cached, of the completion."""
+        if prices is not None:
+            cached = prices.cached_input_usd_per_mtok
+            fresh = prices.input_usd_per_mtok
+            self._rates = (fresh, fresh if cached is None else cached, prices.output_usd_per_mtok)
         self.context_window = config.context_window or backend.capabilities.context_window or probed_window
         self.weight = config.weight
         self.timeouts = backend.timeouts
@@ -73,17 +80,11 @@ class Target:
 
     def cost_usd(self, prompt_tokens: int, cached_tokens: int, completion_tokens: int) -> float | None:
         """US dollars for so many tokens here; None where prices are unknown."""
-        prices = self.prices
-        if prices is None:
+        rates = self._rates
+        if rates is None:
             return None
-        cached = prices.cached_input_usd_per_mtok
-        if cached is None:
-            cached = prices.input_usd_per_mtok
-        return (
-            (prompt_tokens - cached_tokens) * prices.input_usd_per_mtok
-            + cached_tokens * cached
-            + completion_tokens * prices.output_usd_per_mtok
-        ) / 1e6
+        fresh, cached, completion = rates
+        return ((prompt_tokens - cached_tokens) * fresh + cached_tokens * cached + completion_tokens * completion) / 1e6
 
 
 class Route:
