@@ -1,0 +1,179 @@
+"""The one seam to the gateway: its own candidates, strategies, chain, breaker, latency and budgets, for calls that nobody made.
+
+Nothing here decides. Routes are built from a snapshot as the gateway builds them; a planned call is the few fields that deciding reads.
+These modules are to move to a room of their own below gateway and planner; then only the imports of this file change.
+"""
+
+import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from switchgear.core.data_class import DataClass
+from switchgear.core.record import Attempt, AttemptKind, AttemptOutcome
+from switchgear.core.snapshot import Backend, Capabilities, Endpoint, Model, make_snapshot
+from switchgear.core.snapshot import Target as TargetConfig
+from switchgear.gateway.candidates import busy, candidates_of
+from switchgear.gateway.chain import Chain
+from switchgear.gateway.failure import Failure, Next
+from switchgear.gateway.head import CallHead
+from switchgear.gateway.strategies import STRATEGIES, Ask
+from switchgear.gateway.table import Builder, Route, Target
+from switchgear.planner.errors import BadFleet
+from switchgear.planner.fleet import Fleet
+from switchgear.planner.fleet_physics import Site
+from switchgear.planner.simulate_kernel_route import fraction
+
+if TYPE_CHECKING:
+    from switchgear.gateway.call import Call
+
+_MODEL = "planned"
+
+
+class Draws(random.Random):
+    """The draws of one call: the same that the fast simulation takes, in the same order."""
+
+    def __init__(self, seed: int, call_id: int) -> None:
+        super().__init__()
+        self._seed = seed
+        self._id = call_id
+        self.taken = 0
+
+    def random(self) -> float:
+        plain = getattr(fraction, "py_func", fraction)
+        self.taken += 1
+        return float(plain(self._seed, self._id, self.taken - 1))
+
+    def sample(self, population: Sequence[Any], k: int, *, counts: Any = None) -> list[Any]:
+        """Two of them, without putting back: all that strategies ask for."""
+        if k != 2 or counts is not None:
+            raise NotImplementedError("a planned call draws pairs only")
+        first, second = int(self.random() * len(population)), int(self.random() * (len(population) - 1))
+        return [population[first], population[second + 1 if second >= first else second]]
+
+
+class PlannedHead(CallHead):
+    """What a planned call asks for: a streamed chat of so many tokens."""
+
+    tokens: int = 0
+
+    @property
+    def prompt_bytes(self) -> int:
+        """One byte for each token; the planned backends count so (`bytes_per_token` 1)."""
+        return self.tokens
+
+    def prompt_tokens(self, bytes_per_token: float) -> int:
+        """Known, not estimated."""
+        return self.tokens
+
+
+class PlannedCall:
+    """The part of a gateway's call that deciding reads."""
+
+    __slots__ = ("attempts", "candidates", "chain", "deadline_s", "draws", "head", "rescued", "route")
+
+    def __init__(self, route: Route, draws: Draws, prompt_tokens: int, output_tokens: int, deadline_s: float) -> None:
+        self.route = route
+        self.draws = draws
+        self.head = PlannedHead(
+            endpoint=Endpoint.CHAT, fields={}, model=_MODEL, streamed=True, max_tokens=output_tokens, tokens=prompt_tokens
+        )
+        self.deadline_s = deadline_s
+        self.candidates: list[Target] = []
+        self.attempts: list[Attempt] = []
+        self.chain: Chain | None = None
+        self.rescued: set[Target] = set()
+
+    def note(self, target: Target) -> None:
+        """One more attempt."""
+        self.attempts.append(Attempt(target.backend_name, target.model, AttemptKind.FIRST, 0.0, outcome=AttemptOutcome.FAILED))
+        if self.chain is None:
+            self.chain = Chain(cast("Call", self), self.route, self.draws)  # it reads only what is here
+
+    def failed(self, target: Target, *, again: bool, retry_after_s: float | None, now_s: float) -> None:
+        """Tell the chain that an attempt failed."""
+        follows = Next.AGAIN if again else Next.ELSEWHERE
+        failure = Failure("upstream_error", "planned", "planned", follows, retry_after_s=retry_after_s)
+        if self.chain is not None:
+            self.chain.failed(target, failure, now_s)
+
+    def next(self, now_s: float) -> tuple[Target, float] | None:
+        """Whom to ask next and how long to wait before."""
+        choice = None if self.chain is None else self.chain.next(now_s)
+        return None if choice is None else (choice[0], choice[2])
+
+    def rescuer(self, now_s: float) -> Target | None:
+        """Who gives the whole answer again after a broken stream."""
+        if self.chain is None or len(self.attempts) > self.route.config.retry.attempts or now_s >= self.deadline_s:
+            return None
+        for target in self.chain.rescuers(now_s):
+            if target not in self.rescued:
+                if not self.route.state.retries.take(now_s):
+                    return None
+                self.rescued.add(target)
+                return target
+        return None
+
+
+class Router:
+    """Routes of a fleet, one for each data class: where a class may not go, there is no target."""
+
+    def __init__(self, fleet: Fleet, sites: Sequence[Site]) -> None:
+        if fleet.strategy not in STRATEGIES:
+            raise BadFleet(f"there is no strategy {fleet.strategy!r}; choose one of {', '.join(STRATEGIES)}")
+        backends = {site.place.name: _backend(site) for site in sites}
+        targets = tuple(
+            TargetConfig(backend=site.place.name, model=_MODEL, weight=site.place.weight) for site in sites
+        )
+        model = Model(targets=targets, strategy=fleet.strategy, retry=fleet.retry, deadline_s=fleet.deadline_s)
+        route = Builder({}).build(make_snapshot(backends, {_MODEL: model}, ())).routes[_MODEL]
+        self.targets = route.targets
+        allowed = {
+            rank: tuple(t for t, site in zip(route.targets, sites, strict=True) if site.place.allowed.rank >= rank)
+            for rank in (one.rank for one in DataClass)
+        }
+        self._routes = {rank: Route(_MODEL, model, some, route.state) for rank, some in allowed.items() if some}
+        self._strategy = STRATEGIES[fleet.strategy]
+        self._plain = fleet.strategy == "priority"
+
+    def call(self, draws: Draws, rank: int, prompt_tokens: int, output_tokens: int, deadline_s: float) -> PlannedCall | None:
+        """A call of this data class; None where no place may take it."""
+        route = self._routes.get(rank)
+        return None if route is None else PlannedCall(route, draws, prompt_tokens, output_tokens, deadline_s)
+
+    def order(self, call: PlannedCall, now_s: float) -> bool:
+        """Find and order the candidates, as `gateway.app` does. Returns whether a place was only busy, where there is none."""
+        route = call.route
+        found, ruled_out = candidates_of(route, call.head, now_s)
+        if not found:
+            return any(out.reason in ("breaker_open", "full") for out in ruled_out)
+        if len(found) > 1 and not self._plain:
+            found = self._strategy(found, Ask(now_s, call.head.tokens, call.head.max_tokens, call.draws))
+        if found[0].state.rest_until_s > now_s:
+            found.sort(key=lambda target: target.state.rest_until_s > now_s)
+        call.candidates = list(found)
+        route.state.retries.call(now_s)
+        return True
+
+    def rested(self, call: PlannedCall, now_s: float) -> None:
+        """Candidates anew after a rest, as `gateway.dispatch` does."""
+        free, _ = candidates_of(call.route, call.head, now_s)
+        call.candidates = [target for target in call.candidates if target in free]
+        call.candidates.sort(key=lambda target: max(target.state.rest_until_s, now_s))
+
+
+def is_busy(target: Target, now_s: float) -> bool:
+    """Whether a target cannot take a call at this moment."""
+    return bool(busy(target, now_s))
+
+
+def _backend(site: Site) -> Backend:
+    place = site.place
+    return Backend(
+        kind=place.kind,
+        base_url="http://127.0.0.1:9/v1",  # nobody is asked: a pool opens a connection only for a call
+        max_in_flight=site.max_in_flight,
+        prices=place.prices,
+        timeouts=place.timeouts,
+        breaker=place.breaker,
+        capabilities=Capabilities(context_window=site.window, bytes_per_token=1.0),
+    )

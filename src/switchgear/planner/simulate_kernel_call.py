@@ -1,0 +1,492 @@
+"""One call's way in the fast simulation: its attempts, what ends them, what follows (gateway.dispatch, gateway.chain, in short)."""
+
+import math
+
+from switchgear.planner.simulate_arrays import (
+    AGAIN,
+    BROKEN,
+    BROKEN_PLACE,
+    DELIVER,
+    DONE,
+    ELSEWHERE,
+    FAILED,
+    FULL,
+    IDLE,
+    NO_CANDIDATE,
+    NO_REASON,
+    NOBODY,
+    NOWHERE,
+    OK,
+    REFUSE,
+    REFUSED,
+    REST,
+    RETRY,
+    RUNNING,
+    SEEN,
+    TIMED_OUT,
+    TRAVELLING,
+    WAITING,
+    ZOMBIE,
+    Arrivals,
+    State,
+)
+from switchgear.planner.simulate_compile import compiled
+from switchgear.planner.simulate_kernel_queues import (
+    asked_append,
+    asked_remove,
+    first_remove,
+    timer_push,
+    wait_append,
+    wait_remove,
+)
+from switchgear.planner.simulate_kernel_route import (
+    arrange,
+    breaker_began,
+    breaker_completed,
+    breaker_wait_s,
+    budget_call,
+    budget_take,
+    busy,
+    fits,
+    fraction,
+    observe,
+)
+from switchgear.planner.simulate_kernel_unit import begin, cached_tokens, cut
+
+_ANSWER_BYTES = 4.0
+
+
+@compiled
+def _free_call(k: State, call: int) -> None:
+    w = k.world[0]
+    k.calls[call].stamp += 1
+    k.free[w.free_n] = call
+    w.free_n += 1
+
+
+@compiled
+def free_zombie(k: State, call: int) -> None:
+    """An attempt that nobody waits for any more has left its unit."""
+    _free_call(k, call)
+
+
+@compiled
+def _end(k: State, call: int, now_s: float, outcome: int, reason: int) -> None:
+    """The call has its answer, or gets none."""
+    w, c = k.world[0], k.calls[call]
+    row = k.ended[w.ended_n]
+    w.ended_n += 1
+    w.live -= 1
+    row.id, row.outcome, row.reason, row.place, row.rank = c.id, outcome, reason, c.place, c.rank
+    row.attempts, row.at_s, row.e2e_s, row.queue_s = c.attempts, c.at_s, now_s - c.at_s, c.queue_s
+    row.ttft_s, row.prompt, row.output, row.cached = c.ttft_s, c.prompt, c.output, c.cached
+    _free_call(k, call)
+
+
+@compiled
+def arrive(k: State, a: Arrivals, row: int) -> None:
+    """A call comes in: find its candidates, put them in order, ask the first."""
+    w = k.world[0]
+    w.free_n -= 1
+    call = k.free[w.free_n]
+    w.live += 1
+    c = k.calls[call]
+    now_s = a.at_s[row]
+    c.id, c.at_s, c.prompt, c.output, c.rank = a.first_id + row, now_s, a.prompt[row], a.output[row], a.rank[row]
+    c.row, c.part, c.deadline_s = row, w.part, now_s + w.deadline_s
+    c.attempts, c.draws, c.order_n, c.generated, c.cached, c.tried, c.rescued = 0, 0, 0, 0, 0, 0, 0
+    c.place, c.unit, c.status, c.queue_s, c.ttft_s = NOBODY, NOBODY, NOWHERE, -1.0, math.nan
+    full = False
+    for place in range(k.places.size):
+        if not fits(k, place, call):
+            continue
+        if busy(k, place, now_s):
+            full = True
+            continue
+        k.order[call, c.order_n] = place
+        c.order_n += 1
+    if c.order_n == 0:
+        _end(k, call, now_s, REFUSED, FULL if full else NO_CANDIDATE)
+        return
+    arrange(k, call, now_s)
+    budget_call(k, now_s)
+    for place in range(k.places.size):
+        k.again[call, place] = math.inf
+    c.remaining = (1 << c.order_n) - 2
+    ask_first(k, a, call, now_s)
+
+
+@compiled
+def ask_first(k: State, a: Arrivals, call: int, now_s: float) -> None:
+    """Ask the first candidate, after the rest that it asked for where everybody did."""
+    c = k.calls[call]
+    rest_until_s = k.places[k.order[call, 0]].rest_until_s
+    if rest_until_s > now_s and rest_until_s < c.deadline_s:
+        timer_push(k, rest_until_s, REST, call, c.stamp, 0.0)
+        return
+    ask(k, a, call, k.order[call, 0], now_s)
+
+
+@compiled
+def rested(k: State, a: Arrivals, call: int, now_s: float) -> None:
+    """The rest is over, and things may have changed: whoever is free and rests for the shortest time is first."""
+    c = k.calls[call]
+    order, n = k.order[call], 0
+    for i in range(c.order_n):
+        if not busy(k, order[i], now_s):
+            order[n] = order[i]
+            n += 1
+    if n == 0:
+        _end(k, call, now_s, REFUSED, FULL)
+        return
+    c.order_n = n
+    c.remaining = (1 << n) - 2
+    for i in range(1, n):
+        place, j = order[i], i
+        until_s = max(k.places[place].rest_until_s, now_s)
+        while j > 0 and max(k.places[order[j - 1]].rest_until_s, now_s) > until_s:
+            order[j] = order[j - 1]
+            j -= 1
+        order[j] = place
+    ask_first(k, a, call, now_s)
+
+
+@compiled
+def ask(k: State, a: Arrivals, call: int, place: int, now_s: float) -> None:
+    """One attempt: on its way to the place, or refused by it."""
+    w, p, c = k.world[0], k.places[place], k.calls[call]
+    c.probe = breaker_began(k, place, now_s)
+    p.in_flight += 1
+    if p.in_flight > p.peak_in_flight:
+        p.peak_in_flight = p.in_flight
+    c.place, c.unit, c.asked_s, c.first_s = place, NOBODY, now_s, math.inf
+    c.attempts += 1
+    c.cached = 0
+    asked_append(k, place, call)
+    if now_s + p.total_s > c.deadline_s:
+        timer_push(k, c.deadline_s, REFUSE, call, c.stamp, -2.0)
+    if p.link_down:
+        c.status = TRAVELLING
+        timer_push(k, now_s + p.connect_s, REFUSE, call, c.stamp, -3.0)
+        return
+    if p.observed:
+        c.status = SEEN
+        _ask_seen(k, call, place, now_s)
+        return
+    if p.link_s == 0.0 and p.link_byte_s == 0.0:
+        deliver(k, a, call, now_s)
+        return
+    sent_s = c.prompt * _ANSWER_BYTES * p.link_byte_s
+    begins_s = max(now_s, p.link_free_s)
+    p.link_free_s = begins_s + sent_s
+    p.link_busy_s += sent_s
+    c.status = TRAVELLING
+    timer_push(k, p.link_free_s + p.link_s, DELIVER, call, c.stamp, 0.0)
+
+
+@compiled
+def _ask_seen(k: State, call: int, place: int, now_s: float) -> None:
+    """A cloud: an even rate limit, then times from their distribution."""
+    w, p, c = k.world[0], k.places[place], k.calls[call]
+    per_s = p.per_minute / 60.0
+    p.credit = min(p.per_minute, p.credit + (now_s - p.credit_s) * per_s)
+    p.credit_s = now_s
+    if p.up_units == 0:
+        timer_push(k, now_s + 2 * p.link_s, REFUSE, call, c.stamp, -1.0)
+        return
+    if p.credit < 1.0:
+        timer_push(k, now_s + 2 * p.link_s, REFUSE, call, c.stamp, max(1.0, math.ceil((1.0 - p.credit) / per_s)))
+        return
+    p.credit -= 1.0
+    one, two = fraction(w.seed, c.id, c.draws), fraction(w.seed, c.id, c.draws + 1)
+    c.draws += 2
+    normal = math.sqrt(-2 * math.log(1 - one)) * math.cos(2 * math.pi * two)
+    first_s = now_s + math.exp(p.mu + p.sigma * normal) + 2 * p.link_s
+    c.queue_s = 0.0 if c.queue_s < 0 else c.queue_s
+    if first_s - now_s > p.first_token_s:
+        return  # its time-out comes first
+    c.first_s = first_s
+    first_remove(k, place, call)
+    timer_push(k, first_s + max(0, c.output - 1) * p.gap_s, DONE, call, c.stamp, 0.0)
+
+
+@compiled
+def _unit_for(k: State, a: Arrivals, call: int, place: int) -> int:
+    """The unit that the place's own balancer picks; NOBODY when all are off."""
+    w, p, c = k.world[0], k.places[place], k.calls[call]
+    if p.up_units == 0:
+        return NOBODY
+    first, n = p.first_unit, p.units
+    if n == 1:
+        return int(first)
+    if p.balance == 1 and p.up_units == n:
+        one = int(fraction(w.seed, c.id, c.draws) * n)
+        two = int(fraction(w.seed, c.id, c.draws + 1) * (n - 1))
+        c.draws += 2
+        if two >= one:
+            two += 1
+        return int(first + (one if k.units[first + one].load <= k.units[first + two].load else two))
+    if p.balance == 2:
+        for _ in range(n):
+            p.turn = (p.turn + 1) % n
+            if not k.units[first + p.turn].down:
+                return int(first + p.turn)
+    if p.balance == 3 and c.part == w.part and a.block_ends.size:
+        start = a.block_ends[c.row]
+        if start < a.block_ends[c.row + 1]:
+            at = int(fraction(w.seed, a.block_ids[start], 0) * n)
+            for _ in range(n):
+                u = k.units[first + at]
+                if not u.down and u.load * p.up_units <= 2 * p.in_flight:
+                    return int(first + at)
+                at = (at + 1) % n
+    best = NOBODY
+    for unit in range(first, first + n):
+        if not k.units[unit].down and (best == NOBODY or k.units[unit].load < k.units[best].load):
+            best = unit
+    return int(best)
+
+
+@compiled
+def deliver(k: State, a: Arrivals, call: int, now_s: float) -> None:
+    """An attempt has reached its place."""
+    w, c = k.world[0], k.calls[call]
+    place = c.place
+    p = k.places[place]
+    unit = _unit_for(k, a, call, place)
+    c.status = TRAVELLING
+    if unit == NOBODY:
+        timer_push(k, now_s + p.link_s, REFUSE, call, c.stamp, -1.0)
+        return
+    if p.request_s > 0 and c.unit == NOBODY:  # the server's front, then the engine
+        c.unit = unit
+        timer_push(k, now_s + p.request_s, DELIVER, call, c.stamp, 0.0)
+        k.units[unit].load += 1
+        return
+    if c.unit != NOBODY:
+        unit = c.unit
+    else:
+        k.units[unit].load += 1
+    c.unit, c.status = unit, WAITING
+    c.joined, c.computed, c.chunk, c.blocks = NOBODY, 0, 0, 0
+    c.submitted_s = now_s
+    if p.prefix_cache and c.part == w.part and a.block_ends.size:
+        start, stop = a.block_ends[c.row], a.block_ends[c.row + 1]
+        c.cached = cached_tokens(k, unit, call, a.block_ids, start, stop, a.block_tokens)
+    u = k.units[unit]
+    wait_append(k, unit, call)
+    if u.mode == IDLE:
+        begin(k, unit, now_s)
+    elif u.waiting == 1 and u.running < p.max_batch:
+        cut(k, unit, now_s)
+
+
+@compiled
+def first_token(k: State, call: int, at_s: float) -> None:
+    c = k.calls[call]
+    p = k.places[c.place]
+    if c.first_s == math.inf:
+        c.first_s = at_s + p.link_s
+        first_remove(k, c.place, call)
+
+
+@compiled
+def complete(k: State, call: int, now_s: float) -> None:
+    """A whole answer."""
+    c = k.calls[call]
+    place = c.place
+    p = k.places[place]
+    p.in_flight -= 1
+    first_remove(k, place, call)
+    asked_remove(k, place, call)
+    first_s = min(c.first_s, now_s)
+    if math.isnan(c.ttft_s):
+        c.ttft_s = first_s - c.at_s
+    observe(k, place, first_s - c.asked_s, now_s)
+    breaker_completed(k, place, now_s, True, now_s - c.asked_s, c.probe != 0)
+    _end(k, call, now_s, OK, NO_REASON)
+
+
+@compiled
+def done(k: State, call: int, now_s: float) -> None:
+    """The last token left its unit; it may have a way to go."""
+    p = k.places[k.calls[call].place]
+    k.units[k.calls[call].unit].load -= 1
+    k.calls[call].unit = NOBODY
+    if p.link_s > 0 or p.link_byte_s > 0:
+        k.calls[call].status = SEEN
+        timer_push(k, now_s + p.link_s, DONE, call, k.calls[call].stamp, 0.0)
+    else:
+        complete(k, call, now_s)
+
+
+@compiled
+def give_up(k: State, call: int, now_s: float) -> int:
+    """Take an attempt back from its unit. Returns the row that goes on with the call: another, while this one must end its step."""
+    c = k.calls[call]
+    if c.status == WAITING:
+        unit = c.unit
+        k.units[unit].load -= 1
+        head = k.units[unit].wait_head == call
+        wait_remove(k, unit, call)
+        if head:
+            cut(k, unit, now_s)
+        return call
+    if c.status == RUNNING:
+        w = k.world[0]
+        w.free_n -= 1
+        other = k.free[w.free_n]
+        _copy(k, call, other)
+        place = c.place
+        asked_remove(k, place, call)
+        first_remove(k, place, call)
+        k.calls[other].first_prev = -2
+        k.calls[other].all_prev = -2
+        unit = c.unit
+        c.status = ZOMBIE
+        c.stamp += 1
+        k.units[unit].load -= 1
+        k.units[unit].doomed += 1
+        cut(k, unit, now_s)
+        return int(other)
+    if c.status == TRAVELLING and c.unit != NOBODY:
+        k.units[c.unit].load -= 1
+    return call
+
+
+@compiled
+def _copy(k: State, call: int, other: int) -> None:
+    c, o = k.calls[call], k.calls[other]
+    o.id, o.at_s, o.prompt, o.output, o.rank, o.row, o.part = c.id, c.at_s, c.prompt, c.output, c.rank, c.row, c.part
+    o.deadline_s, o.attempts, o.draws, o.order_n, o.remaining = (
+        c.deadline_s,
+        c.attempts,
+        c.draws,
+        c.order_n,
+        c.remaining,
+    )
+    o.place, o.unit, o.asked_s, o.first_s, o.ttft_s = c.place, c.unit, c.asked_s, c.first_s, c.ttft_s
+    o.probe, o.queue_s, o.cached, o.tried, o.rescued, o.generated = c.probe, c.queue_s, c.cached, c.tried, c.rescued, 0
+    for i in range(k.order.shape[1]):
+        k.order[other, i] = k.order[call, i]
+        k.again[other, i] = k.again[call, i]
+
+
+@compiled
+def fail(
+    k: State, a: Arrivals, call: int, now_s: float, follows: int, blames: bool, rest_s: float, reason: int
+) -> None:
+    """An attempt failed: tell the breaker, and see what is left."""
+    w, c = k.world[0], k.calls[call]
+    place = c.place
+    p = k.places[place]
+    p.in_flight -= 1
+    if c.all_prev != -2:
+        asked_remove(k, place, call)
+        first_remove(k, place, call)
+    if rest_s > 0:
+        p.rest_until_s = now_s + rest_s
+    if blames:
+        breaker_completed(k, place, now_s, False, now_s - c.asked_s, c.probe != 0)
+    elif c.probe:
+        p.probing = 0
+    c.stamp += 1
+    c.status = NOWHERE
+    c.generated = 0
+    committed = c.first_s <= now_s
+    if committed and math.isnan(c.ttft_s):
+        c.ttft_s = c.first_s - c.at_s
+    committed = not math.isnan(c.ttft_s)
+    k.again[call, place] = math.inf
+    wait_s = 0.0
+    if follows == AGAIN:
+        bound_s = min(w.max_backoff_s, w.backoff_s * 2.0 ** (c.tried >> 3 * place & 7))
+        wait_s = rest_s if rest_s > 0 else fraction(w.seed, c.id, c.draws) * bound_s
+        c.draws += 0 if rest_s > 0 else 1
+        k.again[call, place] = now_s + wait_s
+    if c.tried >> 3 * place & 7 < 7:  # three bits for each place
+        c.tried += 1 << 3 * place
+    if committed:
+        _rescue(k, a, call, now_s, reason)
+    else:
+        _go_on(k, a, call, now_s, reason)
+
+
+@compiled
+def _rescue(k: State, a: Arrivals, call: int, now_s: float, reason: int) -> None:
+    """A stream broke: have the whole answer given again by who is free now (gateway.chain.rescuers)."""
+    w, c = k.world[0], k.calls[call]
+    if w.rescue and c.attempts <= w.attempts and now_s < c.deadline_s:
+        for new in range(2):
+            for i in range(c.order_n):
+                place = k.order[call, i]
+                open_to_it = c.remaining >> i & 1 if new == 0 else k.again[call, place] < math.inf
+                rests = k.places[place].rest_until_s > now_s
+                if not open_to_it or c.rescued >> i & 1 or rests or busy(k, place, now_s):
+                    continue
+                if not budget_take(k, now_s):
+                    break
+                c.rescued |= 1 << i
+                ask(k, a, call, place, now_s)
+                return
+    _end(k, call, now_s, BROKEN, reason)
+
+
+@compiled
+def _go_on(k: State, a: Arrivals, call: int, now_s: float, reason: int) -> None:
+    """Ask the next candidate, now or after a wait; without one, end (gateway.chain.next)."""
+    w, c = k.world[0], k.calls[call]
+    if c.attempts >= w.attempts or now_s >= c.deadline_s:
+        _end(k, call, now_s, FAILED, reason)
+        return
+    for i in range(c.order_n):
+        place = k.order[call, i]
+        if c.remaining >> i & 1 and not busy(k, place, now_s) and k.places[place].rest_until_s <= now_s:
+            if not budget_take(k, now_s):
+                _end(k, call, now_s, FAILED, reason)
+                return
+            c.remaining &= ~(1 << i)
+            ask(k, a, call, place, now_s)
+            return
+    best, best_s = NOBODY, math.inf
+    for i in range(c.order_n):
+        place = k.order[call, i]
+        when_s = k.again[call, place]
+        if when_s < best_s and _open_by(k, place, when_s, now_s):
+            best, best_s = place, when_s
+    if best == NOBODY or max(best_s, now_s) >= c.deadline_s or not budget_take(k, now_s):
+        _end(k, call, now_s, FAILED, reason)
+        return
+    c.next_place = best
+    timer_push(k, max(best_s, now_s), RETRY, call, c.stamp, 0.0)
+
+
+@compiled
+def _open_by(k: State, place: int, when_s: float, now_s: float) -> bool:
+    if when_s <= now_s:
+        return not busy(k, place, now_s)
+    return bool(breaker_wait_s(k, place, now_s) <= when_s - now_s)
+
+
+@compiled
+def retry(k: State, a: Arrivals, call: int, now_s: float) -> None:
+    """The wait is over; meanwhile others may have taken the place or broken it."""
+    c = k.calls[call]
+    place = c.next_place
+    if busy(k, place, now_s):
+        k.again[call, place] = math.inf
+        _go_on(k, a, call, now_s, BROKEN_PLACE)
+    else:
+        ask(k, a, call, place, now_s)
+
+
+@compiled
+def refused(k: State, a: Arrivals, call: int, now_s: float, value: float) -> None:
+    """What a refusal's timer says: a rest asked for (429), a place that is off, a deadline, a link that is out."""
+    if value > 0:
+        fail(k, a, call, now_s, AGAIN, False, value, FULL)
+    elif value == -1.0:
+        fail(k, a, call, now_s, AGAIN, True, 0.0, BROKEN_PLACE)
+    else:
+        k.world[0].timeouts += 1
+        fail(k, a, give_up(k, call, now_s), now_s, ELSEWHERE, True, 0.0, TIMED_OUT if value == -2.0 else BROKEN_PLACE)
