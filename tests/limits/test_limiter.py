@@ -173,6 +173,14 @@ def test_money_is_held_while_a_call_runs_and_spent_as_it_really_cost() -> None:
     assert desk.refuse(cost_usd=0.001).code is RefusalCode.BUDGET
 
 
+def test_money_that_calls_under_way_may_not_need_is_worth_coming_back_for_soon() -> None:
+    desk = Desk(Limit(usd_per_day=1.0))
+    one = desk.admit(cost_usd=0.9)
+    assert desk.refuse(cost_usd=0.5).retry_after_s == 1.0
+    desk.settle(one, cost_usd=0.9)
+    assert desk.refuse(cost_usd=0.5).retry_after_s == pytest.approx(12 * 3600)
+
+
 def test_money_that_a_call_cost_beyond_its_estimate_is_owed() -> None:
     desk = Desk(Limit(usd_per_day=1.0))
     desk.settle(desk.admit(cost_usd=0.5), cost_usd=1.5)

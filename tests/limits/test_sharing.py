@@ -247,7 +247,7 @@ def admitted_in_all(store: MemoryStore, clock: ManualClock, *, in_flight: bool) 
     return admitted
 
 
-Sharing.TestCase.settings = settings(max_examples=200, stateful_step_count=50, deadline=None, derandomize=True)
+Sharing.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None, derandomize=True)
 TestSharing = Sharing.TestCase
 
 

@@ -44,10 +44,11 @@ def _left(pair: tuple[RateShare, bytes]) -> int:
 
 def duration(seconds: float) -> bytes:
     """A time as OpenAI writes it: `6m0s`, `1s`, `20ms`. Rounded up to a millisecond, and to a second from a minute on."""
-    if seconds < 1.0:
-        return b"%dms" % max(0, math.ceil(seconds * 1000 - 1e-6))
-    if seconds < 60.0:
-        return (b"%.3f" % (math.ceil(seconds * 1000 - 1e-6) / 1000)).rstrip(b"0").rstrip(b".") + b"s"
+    milliseconds = max(0, math.ceil(seconds * 1000 - 1e-6))
+    if milliseconds < 1000:
+        return b"%dms" % milliseconds
+    if milliseconds < 60_000:
+        return (b"%.3f" % (milliseconds / 1000)).rstrip(b"0").rstrip(b".") + b"s"
     whole = math.ceil(seconds - 1e-9)
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)

@@ -15,6 +15,7 @@ from switchgear.limits.reservation import Reservation
 from switchgear.limits.scope import counters_of, still_counts
 from switchgear.limits.share import Share
 from switchgear.limits.shares import Shares
+from switchgear.limits.view import LimitsView, view
 
 _PLANS = 65_536
 """So many are kept; the names of callers may come from outside."""
@@ -109,6 +110,10 @@ class Limiter:
             return None
         refusal, _ = self._look_closely(plan, tokens, cost_usd, now_s)
         return refusal
+
+    def view(self, now_s: float) -> LimitsView:
+        """The state of all counters, for the admin API and metrics."""
+        return view(self.shares, now_s)
 
     # -- the longer way --
 

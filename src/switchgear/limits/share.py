@@ -19,6 +19,8 @@ from switchgear.limits.period import Period, leaves_s, oldest_slot, slot_of
 _FIRST_RATE = 8
 _FIRST_BUDGET = 200
 """Of a bound, one part in so many is leased before anything is known of the need. Less of money: a worker that dies loses it."""
+_HELD_S = 1.0
+"""When to come back for what calls under way hold: how soon they end nobody knows."""
 
 
 class Share:
@@ -284,7 +286,7 @@ class SlotShare(Share):
         self.granted = self._last_under_way = self._recent = self.available = 0
 
     def room_in_s(self, need: int, now_s: float, unix_s: float) -> float:
-        return 1.0  # when a call ends nobody knows
+        return _HELD_S
 
 
 class BudgetShare(Share):
@@ -319,6 +321,9 @@ class BudgetShare(Share):
             self.spent = 0
 
     def room_in_s(self, need: int, now_s: float, unix_s: float) -> float:
+        used = self.spent if self._whole else sum(amount for _, amount in self.leaving)
+        if used + need <= self.counter.bound and (self._whole or self.leaving):
+            return _HELD_S
         return max(1.0, leaves_s(self.counter.period, slot_of(self.counter.period, unix_s)) - unix_s)
 
     def _owe(self, debt: int) -> None:
