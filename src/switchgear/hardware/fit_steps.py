@@ -89,20 +89,27 @@ class Burst:
 
 
 def burst_loads(
-    calls: Sequence[tuple[int, int]], *, step_tokens: int = 2048, seats: int = 256, one_first: bool = True
+    calls: Sequence[tuple[int, int]],
+    *,
+    cached: Sequence[int] = (),
+    step_tokens: int = 2048,
+    seats: int = 256,
+    one_first: bool = True,
 ) -> Burst:
     """The steps that continuous batching makes of calls (prompt tokens, output tokens) that start together, first come first served.
 
     An idle engine begins with the first call before it has seen the others: with `one_first` the first step takes in that call alone.
     Decoding goes first, prompts are taken in by chunks up to `step_tokens` a step, at most `seats` calls at a time: the scheduler of
-    Sarathi-Serve (Agrawal et al., OSDI 2024, section 4.2) and of the emulator. Raises BadFigure for lengths below 1.
+    Sarathi-Serve (Agrawal et al., OSDI 2024, section 4.2) and of the emulator. `cached` are tokens of each prompt that a prefix cache
+    has already. Raises BadFigure for lengths below 1.
     """
     if step_tokens < 1 or seats < 1:
         raise BadFigure("step_tokens and seats", min(step_tokens, seats), "at least 1 each")
     for prompt, output in calls:
         if prompt < 1 or output < 1:
             raise BadFigure("prompt and output tokens", min(prompt, output), "at least 1 each")
-    computed, made = [0] * len(calls), [0] * len(calls)
+    computed = [min(have, prompt - 1) for have, (prompt, _) in zip(cached or [0] * len(calls), calls, strict=True)]
+    made = [0] * len(calls)
     first, last = [0] * len(calls), [0] * len(calls)
     loads: list[StepLoad] = []
     unfinished = list(range(len(calls)))

@@ -81,6 +81,8 @@ class Physics(msgspec.Struct, frozen=True, kw_only=True):
     """Fraction of the peak memory bandwidth that a good serving engine reaches."""
     step_overhead_s: Figure
     """Seconds of each step that go neither into arithmetic nor into memory: kernel launches, sampling, scheduling."""
+    attention_efficiency: Figure = Figure(1.0, "attention is taken to be as efficient as matrices", assumed=True)
+    """Of `compute_efficiency`, the fraction that attention's arithmetic reaches."""
     sequence_overhead_s: Figure = not_modelled("a sequence's own share of a step")
     """Seconds that each sequence adds to each step: sampling, detokenising, sending."""
     request_overhead_s: Figure = not_modelled("the server's front")
@@ -104,6 +106,7 @@ class Physics(msgspec.Struct, frozen=True, kw_only=True):
         for name, figure in {
             "compute_efficiency": self.compute_efficiency,
             "bandwidth_efficiency": self.bandwidth_efficiency,
+            "attention_efficiency": self.attention_efficiency,
         }.items():
             if not 0 < figure.value <= 1:
                 raise BadFigure(name, figure.value, "a fraction above 0 and at most 1")

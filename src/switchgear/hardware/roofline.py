@@ -172,6 +172,7 @@ class StepCost:
             raise BadFigure("clock", clock, "a fraction above 0 and at most 1; a device that is off takes no step")
         shape, physics, devices = placement.architecture, placement.physics, placement.devices
         flop_s = 1 / (arithmetic(physics, placement.precision) * physics.compute_efficiency.value * devices * clock)
+        attended_s = flop_s / physics.attention_efficiency.value
         byte_s = 1 / (physics.memory_bandwidth_bytes_per_s.value * physics.bandwidth_efficiency.value * devices)
         weight_s = BYTES_PER_WEIGHT[placement.precision] * byte_s
         pair = shape.caching_layers * shape.attention_heads
@@ -182,8 +183,8 @@ class StepCost:
         return cls(
             token_s=2 * shape.active_parameters * flop_s,
             sampled_s=2 * shape.head_parameters * flop_s,
-            pair_s=4 * pair * shape.head_dim * flop_s,
-            cached_pair_s=latent_pair * flop_s,
+            pair_s=4 * pair * shape.head_dim * attended_s,
+            cached_pair_s=latent_pair * attended_s,
             weights_s=(shape.shared_parameters + shape.head_parameters) * weight_s,
             experts_s=shape.experts * shape.expert_parameters * weight_s,
             expert_miss=1 - shape.experts_per_token / shape.experts if shape.experts else 1.0,

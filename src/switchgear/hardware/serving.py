@@ -33,6 +33,8 @@ class Factors:
     compute_efficiency: float
     bandwidth_efficiency: float
     step_overhead_s: float
+    attention_efficiency: float = 1.0
+    """Of `compute_efficiency`."""
     sequence_overhead_s: float = 0.0
     request_overhead_s: float = 0.0
     collective_s: float = 0.0
@@ -42,7 +44,11 @@ class Factors:
     excess_callers: float = 0.0
 
     def __post_init__(self) -> None:
-        efficiency(compute_efficiency=self.compute_efficiency, bandwidth_efficiency=self.bandwidth_efficiency)
+        efficiency(
+            compute_efficiency=self.compute_efficiency,
+            bandwidth_efficiency=self.bandwidth_efficiency,
+            attention_efficiency=self.attention_efficiency,
+        )
         not_negative(
             **{field.name: getattr(self, field.name) for field in fields(self) if "efficiency" not in field.name}
         )
@@ -62,6 +68,7 @@ def ideal(placement: Placement) -> StepCost:
         placement.physics,
         compute_efficiency=one,
         bandwidth_efficiency=one,
+        attention_efficiency=one,
         step_overhead_s=none,
         sequence_overhead_s=none,
         request_overhead_s=none,
@@ -82,13 +89,14 @@ def stacked(costs: list[StepCost]) -> StepCost:
 def reached(bound: StepCost, factors: Factors) -> StepCost:
     """The coefficients that an engine reaches, from `ideal` ones (or from stacked ideal ones)."""
     flop, byte = 1 / factors.compute_efficiency, 1 / factors.bandwidth_efficiency
+    attended = flop / factors.attention_efficiency
     per_byte = 1 / factors.interconnect_bytes_per_s if factors.interconnect_bytes_per_s else 0.0
     return replace(
         bound,
         token_s=bound.token_s * flop,
         sampled_s=bound.sampled_s * flop,
-        pair_s=bound.pair_s * flop,
-        cached_pair_s=bound.cached_pair_s * flop,
+        pair_s=bound.pair_s * attended,
+        cached_pair_s=bound.cached_pair_s * attended,
         weights_s=bound.weights_s * byte,
         experts_s=bound.experts_s * byte,
         cached_s=bound.cached_s * byte,
