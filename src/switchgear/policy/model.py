@@ -51,9 +51,24 @@ CLEAN = Verdict()
 """Nothing found."""
 
 
+class AnswerVerdict(msgspec.Struct, frozen=True, gc=False):
+    """What the screen says of one whole answer."""
+
+    body: bytes
+    """What the caller may have: the answer as it came, or with findings replaced and placeholders put back."""
+    findings: tuple[Finding, ...] = ()
+    blocked_by: str = ""
+    """The rule that blocks the answer; empty where none does."""
+
+
 def tally(findings: Sequence[Finding]) -> list[Found]:
     """Findings as the record keeps them: for each type how many, and where the first `OFFSETS_KEPT` stood."""
     places: dict[str, list[tuple[int, int, int]]] = {}
     for finding in findings:
         places.setdefault(finding.type, []).append((finding.text, finding.start, finding.end))
     return [Found(name, len(found), found[:OFFSETS_KEPT]) for name, found in places.items()]
+
+
+def normalised(value: str) -> str:
+    """A value's letters and digits in lower case: `4111 1111…` in a prompt and `4111-1111…` in an answer are one."""
+    return "".join(filter(str.isalnum, value.casefold()))

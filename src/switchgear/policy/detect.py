@@ -1,0 +1,93 @@
+"""From a text to its findings: the automaton finds candidates; only where it found one, an expression and a check decide."""
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+
+from switchgear.core.screening import Detector
+from switchgear.policy.detect_automaton import CASELESS, Automaton
+from switchgear.policy.detect_own import OwnForms
+from switchgear.policy.detect_place import Characters, without_overlaps
+from switchgear.policy.model import Finding
+from switchgear.policy.patterns import Shape
+from switchgear.policy.patterns_contact import CONTACT
+from switchgear.policy.patterns_financial import FINANCIAL
+from switchgear.policy.patterns_national import NATIONAL
+from switchgear.policy.patterns_network import NETWORK
+from switchgear.policy.patterns_papers import PAPERS
+from switchgear.policy.patterns_postal import POSTAL
+from switchgear.policy.patterns_secret import NAMED_SECRETS, SECRETS
+
+SHAPES: tuple[Shape, ...] = (*SECRETS, *FINANCIAL, *NATIONAL, *NETWORK, *PAPERS, *POSTAL, *CONTACT, *NAMED_SECRETS)
+"""Where two findings overlap, the one whose shape stands first counts: a check digit says more than a form."""
+
+
+class Detectors:
+    """The detectors that are on, compiled. One thread's, like their automata."""
+
+    __slots__ = ("_automaton", "_decisions", "_own", "matches")
+
+    def __init__(self, detectors: frozenset[Detector], own: OwnForms | None = None) -> None:
+        self._decisions, self._automaton = _compiled(detectors)
+        self._own = own
+        self.matches: Callable[[bytes], bool] = self._automaton.matches if own is None else self._any_matches
+        """Whether bytes hold a candidate: if not, they hold no finding. They may be JSON without escapes."""
+
+    def _any_matches(self, data: bytes) -> bool:
+        return self._automaton.matches(data) or (self._own is not None and self._own.matches(data))
+
+    def find(self, text: str, number: int = 0) -> list[Finding]:
+        """The findings of text `number`, in order, none overlapping another."""
+        data = text.encode(errors="replace")
+        found = self._own.find(text, data, number) if self._own is not None else []
+        for decision, begin, stop in self._windows(text, data):
+            found.extend(decision.findings(text, begin, stop, number))
+        return without_overlaps(found) if len(found) > 1 else found
+
+    def _windows(self, text: str, data: bytes) -> Iterator[tuple["_Decision", int, int]]:
+        """The stretches of text around candidates, for each shape, in the order of preference. A shape's own do not overlap."""
+        places = None if len(data) == len(text) else Characters(data)
+        windows: dict[int, list[tuple[int, int]]] = {}
+        for number, _, end in self._automaton.hits(data):
+            at = end if places is None else places.at(end)
+            shape = self._decisions[number].shape
+            begin, stop = max(at - shape.before, 0), at + shape.after
+            known = windows.setdefault(number, [])
+            if known and begin <= known[-1][1]:
+                known[-1] = (known[-1][0], stop)
+            else:
+                known.append((begin, stop))
+        for number in sorted(windows):
+            for begin, stop in windows[number]:
+                yield self._decisions[number], begin, stop
+
+
+class _Decision:
+    """A shape's expression, compiled."""
+
+    __slots__ = ("_group", "_search", "shape")
+
+    def __init__(self, shape: Shape) -> None:
+        expression = shape.expression()
+        self.shape = shape
+        self._search = expression.search
+        self._group: str | int = "v" if "v" in expression.groupindex else 0
+
+    def findings(self, text: str, begin: int, stop: int, number: int) -> Iterator[Finding]:
+        check, extend, name = self.shape.check, self.shape.extend, self.shape.detector.value
+        while (match := self._search(text, begin, stop)) is not None:
+            if check is None or check(match):
+                start, end = match.span(self._group)
+                if extend is not None:
+                    end = extend(text, end)
+                yield Finding(name, start, end, number)
+                begin = max(end, match.end())
+            else:
+                begin = match.start() + 1  # a longer candidate may have hidden one that begins within it
+
+
+@lru_cache(maxsize=8)
+def _compiled(detectors: frozenset[Detector]) -> tuple[tuple[_Decision, ...], Automaton]:
+    """Kept, because compiling takes most of a second and a new snapshot seldom has other detectors."""
+    shapes = [shape for shape in SHAPES if shape.detector in detectors]
+    flags = [CASELESS if shape.ignore_case else 0 for shape in shapes]
+    return tuple(map(_Decision, shapes)), Automaton([shape.automaton_expression() for shape in shapes], flags)

@@ -1,0 +1,125 @@
+"""The content screen: what a call carries, what is to be done about it, and what its answer may show.
+
+::
+
+    screen = Screen(screening)                  once for each snapshot, in a thread beside the loop: compiling takes a second
+    verdict = screen.request(fields, declared)  for each call; CLEAN for most
+    watch = screen.watch(verdict, data_class)   for each choice of a streamed answer; None where nothing is to be done
+    answer = screen.answer(body, verdict)       for a whole one
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from switchgear.core.data_class import DataClass
+from switchgear.core.screening import Detector, Screening
+from switchgear.policy.detect import Detectors
+from switchgear.policy.detect_own import compile_own, reach_of
+from switchgear.policy.model import CLEAN, AnswerVerdict, Fields, Finding, Verdict, normalised
+from switchgear.policy.patterns import words
+from switchgear.policy.redact import Placeholders, redact_text, replace_texts
+from switchgear.policy.screen_answer import screen_answer
+from switchgear.policy.screen_rules import AnswerRules, CallRules, check_names
+from switchgear.policy.screen_text import Text, read_texts, without_escapes
+from switchgear.policy.watch import Watch
+
+_TEXTLESS = frozenset(
+    words(
+        "model stream stream_options temperature top_p top_k min_p n max_tokens max_completion_tokens max_output_tokens "
+        "presence_penalty frequency_penalty repetition_penalty logit_bias logprobs top_logprobs seed tool_choice "
+        "parallel_tool_calls encoding_format dimensions service_tier store reasoning reasoning_effort modalities echo "
+        "best_of truncation include background previous_response_id verbosity ignore_eos min_tokens"
+    )
+)
+"""Fields that hold numbers and the API's own words. Any other is read: a backend's own extension may carry text."""
+_MESSAGES = frozenset(("messages", "input"))
+
+
+class Screen:
+    """A screening, compiled. One thread's; judging is pure but for the automata's scratch space."""
+
+    __slots__ = ("_answer_detectors", "_answer_rules", "_detectors", "_matches", "_own_reach", "_rules")
+
+    def __init__(self, screening: Screening) -> None:
+        """Raises ScreenError for a pattern, a list or a rule that cannot be used, with the remedy."""
+        on = frozenset(screening.detectors if screening.detectors is not None else Detector)
+        check_names(screening)
+        self._detectors = Detectors(on, compile_own(screening.patterns, screening.word_lists))
+        self._matches = self._detectors.matches
+        self._rules = CallRules(screening)
+        self._answer_rules = AnswerRules(screening)
+        own = compile_own(screening.patterns, screening.word_lists, screening.canaries)
+        self._answer_detectors = Detectors(on, own) if screening.answer_rules else None
+        self._own_reach = reach_of(screening)
+
+    def request(self, fields: Fields, declared: DataClass | None = None) -> Verdict:
+        """What a call carries and what follows. `declared` is its class so far, for rules that are for some classes only."""
+        for name in fields:
+            if name not in _TEXTLESS:
+                data = bytes(fields[name])
+                if b"\\" in data:
+                    data = without_escapes(data)
+                if self._matches(data):
+                    return self._examined(fields, declared)
+        return CLEAN
+
+    def watch(
+        self, verdict: Verdict, data_class: DataClass | None = None, *, choice: int = 0, in_json: bool = False
+    ) -> Watch | None:
+        """What follows one text of a streamed answer. `in_json`: the text is JSON itself, a tool call's arguments.
+
+        None where there is nothing to watch for and nothing to put back: the pieces may pass as they are.
+        """
+        rules = self._answer_rules.for_class(data_class)
+        if not rules and not verdict.originals:
+            return None
+        detectors = self._answer_detectors if rules else None
+        return Watch(detectors, rules, verdict, choice=choice, in_json=in_json, reach=self._own_reach)
+
+    def answer(self, body: bytes, verdict: Verdict, data_class: DataClass | None = None) -> AnswerVerdict:
+        """A whole answer's body, screened; its placeholders put back."""
+        return screen_answer(body, self._answer_detectors, self._answer_rules.for_class(data_class), verdict)
+
+    def _examined(self, fields: Fields, declared: DataClass | None) -> Verdict:
+        texts: list[tuple[str, Text]] = []
+        for name, raw in fields.items():
+            if name not in _TEXTLESS:
+                texts.extend((name, text) for text in read_texts(bytes(raw), all_keys=name not in _MESSAGES))
+        found = [self._detectors.find(text.value, number) for number, (_, text) in enumerate(texts)]
+        findings = tuple(finding for of_text in found for finding in of_text)
+        if not findings:
+            return CLEAN
+        decision = self._rules.decide(findings, declared)
+        redacted: Fields | None = None
+        originals: dict[str, str] = {}
+        if decision.redacted and not decision.refused_by:
+            redacted, originals = _redacted(fields, texts, found, decision.redacted)
+        return Verdict(
+            findings=findings,
+            action=decision.action,
+            rules=decision.rules,
+            refused_by=decision.refused_by,
+            raised_to=decision.raised_to,
+            redacted=redacted,
+            originals=originals,
+            seen=frozenset(
+                normalised(texts[finding.text][1].value[finding.start : finding.end]) for finding in findings
+            ),
+        )
+
+
+def _redacted(
+    fields: Fields, texts: Sequence[tuple[str, Text]], found: Sequence[Sequence[Finding]], types: frozenset[str]
+) -> tuple[Fields | None, dict[str, str]]:
+    """The fields with placeholders, and what stood where; None where no finding is of these types."""
+    placeholders = Placeholders(bytes(raw) for raw in fields.values())
+    replaced: dict[str, list[tuple[Text, str]]] = {}
+    for (name, text), of_text in zip(texts, found, strict=True):
+        chosen = [finding for finding in of_text if finding.type in types]
+        if chosen:
+            replaced.setdefault(name, []).append((text, redact_text(text.value, chosen, placeholders)))
+    if not replaced:
+        return None, {}
+    changed = {name: msgspec.Raw(replace_texts(bytes(fields[name]), edits)) for name, edits in replaced.items()}
+    return {**fields, **changed}, placeholders.originals
