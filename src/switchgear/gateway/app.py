@@ -107,7 +107,7 @@ class Gateway:
             try:
                 if self._straight.take(exchange, caller.table, caller.plans):
                     return
-            except UNREADABLE:
+            except (*UNREADABLE, Refused):
                 pass  # the long way says what is wrong with it
         endpoint = _ENDPOINTS.get(exchange.target)
         if endpoint is None:
@@ -143,19 +143,14 @@ class Gateway:
     def _learn(self, call: Call, head: CallHead, route: Route) -> None:
         """A plain call went the long way: the next of its kind need not."""
         caller, key = call.exchange.context, call.key
+        if not isinstance(caller, Caller) or caller.plans is None or caller.table is not self.table or key is None:
+            return
         raw = msgspec.json.encode(head.model)
-        if (
-            isinstance(caller, Caller)
-            and caller.plans is not None
-            and key is not None
-            and caller.table is self.table
-            and not head.pin
-            and route.straight
-            and call.endpoint in route.every
-            and raw not in caller.plans
-            and bytes(head.fields["model"]) == raw  # one spelling of each name: what is kept stays bounded
-        ):
-            caller.plans[raw] = Plan(call.table.snapshot, self.desk.name, key, call.endpoint, route)
+        # one spelling of each name: what is kept stays bounded
+        if raw not in caller.plans and not head.pin and bytes(head.fields["model"]) == raw:
+            plan = Plan.of(call.table.snapshot, self.desk.name, key, call.endpoint, route)
+            if plan is not None:
+                caller.plans[raw] = plan
 
     def _drive(self, call: Call) -> Dispatch:
         """The driver of a call that went the short way and whose first attempt failed."""

@@ -24,13 +24,14 @@ _NO_LIST = (b"null", b"[]", b"{}")
 _NO_FLAG = (b"null", b"false")
 _NO_COUNT = (b"null", b"0")
 _LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
-_DECIDING = frozenset(
+_ANY_LIMIT = frozenset(_LIMITS)
+_SPECIAL = frozenset(
     (
         *("stream", "stream_options", "tools", "functions", "logprobs", "top_logprobs", "include"),
-        *("response_format", "text", "n", *_LIMITS),
+        *("response_format", "text", "n"),
     )
 )
-"""Fields that `read_head` looks at, beside the model and the prompt."""
+"""Fields that `read_head` looks at, beside the model, the prompt and the limits."""
 _SURE = 0.75
 """A prompt counts as too long only when this share of its estimate is: estimates err, and a wrong refusal is worse than a wrong try."""
 ASSUMED_COMPLETION_TOKENS = 256
@@ -112,15 +113,25 @@ def read_head(endpoint: Endpoint, body: bytes) -> CallHead:
         and (endpoint is Endpoint.CHAT or endpoint is Endpoint.RESPONSES)
         and (b'"image_url"' in prompt or b'"input_image"' in prompt)
     )
-    if not _DECIDING.isdisjoint(fields):
+    head.max_tokens = limit_of(fields)
+    if not _SPECIAL.isdisjoint(fields):
         _look_closer(head, fields, prompt)
     head.plain = not (head.tools or head.images or head.json_schema or head.logprobs or head.pin)
     return head
 
 
 def surely_plain(fields: Fields, body: bytes) -> bool:
-    """Whether a body asks for nothing that decisions depend on but its model. False says nothing: `read_head` looks closely."""
-    return _DECIDING.isdisjoint(fields) and b"image" not in body
+    """Whether a body asks for nothing that decisions depend on but its model and limit. False says nothing: `read_head` looks closely."""
+    return _SPECIAL.isdisjoint(fields) and b"image" not in body
+
+
+def limit_of(fields: Fields) -> int:
+    """Tokens that the answer may have; 0: no limit is set. Raises Refused."""
+    if not _ANY_LIMIT.isdisjoint(fields):
+        for name in _LIMITS:
+            if name in fields and (limit := _integer(fields, name, 0)):
+                return limit
+    return 0
 
 
 def with_usage_asked(fields: Fields) -> None:
@@ -145,10 +156,6 @@ def _look_closer(head: CallHead, fields: Fields, prompt: bytes) -> None:
         head.choices = _integer(fields, "n", 1) or 1
     if head.streamed and head.endpoint is Endpoint.COMPLETIONS and prompt[:1] == b"[":
         head.choices *= _prompts(fields)
-    for name in _LIMITS:
-        if name in fields and (limit := _integer(fields, name, 0)):
-            head.max_tokens = limit
-            break
     if head.streamed and "stream_options" in fields:
         options = _object(fields, "stream_options")
         head.wants_usage = options.get("include_usage") is True

@@ -1,6 +1,6 @@
 """The short way of a plain call: the decisions of the long way, made in as few steps as they take.
 
-Between two reads of a socket the interpreter's code is cold, and what a call costs goes by how many of its instructions run (ADR 9).
+Between two reads of a socket the interpreter's code is cold, and what a call costs goes by how many of its instructions run (ADR 10).
 So what depends on the caller, the endpoint and the model alone is decided once and kept as a `Plan`; what remains for each call
 stands here in two functions, one for its request and one for its answer. They decide nothing that `Gateway._admit`, `Dispatch` and
 `Try` would not decide: whatever is unusual about a call, its targets or the gateway at that moment goes the long way, and so does
@@ -15,7 +15,7 @@ from switchgear.backends.errors import BackendError
 from switchgear.core.record import VERSION, Attempt, AttemptKind, AttemptOutcome, Outcome, Record
 from switchgear.gateway.attempt import Try
 from switchgear.gateway.call import PASSED_ON, Call, Desk, Driver, passed_on
-from switchgear.gateway.head import CallHead, decode_fields, surely_plain
+from switchgear.gateway.head import CallHead, decode_fields, limit_of, surely_plain
 from switchgear.gateway.table import Plan, Table
 from switchgear.wire.exchange import Exchange
 
@@ -35,14 +35,15 @@ class StraightWay:
         self._drive = drive
 
     def take(self, exchange: Exchange, table: Table, plans: dict[bytes, Plan]) -> bool:
-        """Send the call if it can go this way. False: nothing has happened. Raises what `decode_fields` does."""
+        """Send the call if it can go this way. False: nothing has happened. Raises what `decode_fields` and `limit_of` do."""
         body, desk = exchange.body, self._desk
         fields = decode_fields(body)
         plan = plans.get(bytes(fields.get("model", b"")))
         if plan is None or not surely_plain(fields, body) or (desk.refuse_unrecorded and not desk.recorder.writable):
             return False
         route, size, started_s = plan.route, len(body), exchange.received_s
-        if size > route.short_bytes:
+        limit = limit_of(fields)
+        if size + limit * route.bytes_per_token > route.short_bytes:
             return False
         targets = route.targets
         for target in targets:
@@ -69,7 +70,9 @@ class StraightWay:
             self._drive,
             plan,
             plan.key,
-            CallHead(endpoint, fields, route.name),
+            CallHead(endpoint, fields, route.name, max_tokens=limit)
+            if limit
+            else CallHead(endpoint, fields, route.name),
             route,
             started_s + plan.deadline_s,
             plan.delivery,

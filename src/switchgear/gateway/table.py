@@ -129,6 +129,11 @@ class Plan:
 
     __slots__ = ("deadline_s", "delivery", "endpoint", "key", "recorded", "route")
 
+    @classmethod
+    def of(cls, snapshot: Snapshot, gateway: str, key: Key, endpoint: Endpoint, route: Route) -> "Plan | None":
+        """None where each call needs to be looked at: targets in an order of the moment, hedges, limits of cost."""
+        return cls(snapshot, gateway, key, endpoint, route) if route.straight and endpoint in route.every else None
+
     def __init__(self, snapshot: Snapshot, gateway: str, key: Key, endpoint: Endpoint, route: Route) -> None:
         self.key = key
         self.endpoint = endpoint
