@@ -113,6 +113,74 @@ def test_it_is_a_map_that_forgets_and_never_grows_beyond_its_bound(steps: list[t
         assert chained(memory) == list(memory._nodes)
 
 
+class Sieve:
+    """SIEVE as its authors' figure 1 has it, on a plain list of [key, visited], oldest first; each entry takes one place of `room`."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.kept: list[list[object]] = []
+        self.hand = 0
+
+    def get(self, key: bytes) -> bool:
+        for one in self.kept:
+            if one[0] == key:
+                one[1] = True
+                return True
+        return False
+
+    def drop(self, key: bytes) -> None:
+        for place, one in enumerate(self.kept):
+            if one[0] == key:
+                self._remove(place)
+                return
+
+    def put(self, key: bytes) -> None:
+        self.drop(key)
+        if len(self.kept) == self.room:
+            place = self.hand
+            while self.kept[place][1]:
+                self.kept[place][1] = False
+                place = (place + 1) % len(self.kept)
+            self.hand = place
+            self._remove(place)
+        self.kept.append([key, False])
+
+    def _remove(self, place: int) -> None:
+        """The hand stays where it is, on the next newer; beyond the newest it begins with the oldest again."""
+        del self.kept[place]
+        if self.hand > place:
+            self.hand -= 1
+        if self.hand >= len(self.kept):
+            self.hand = 0
+
+
+@settings(derandomize=True, max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["put", "get", "get", "drop"]), st.sampled_from(KEYS)), max_size=150))
+def test_it_evicts_as_sieve_does(steps: list[tuple[str, bytes]]) -> None:
+    memory, plain = Memory(entry().size * 8), Sieve(8)
+    for what, key in steps:
+        if what == "put":
+            memory.put(key, entry())
+            plain.put(key)
+        elif what == "get":
+            assert (memory.get(key, 1.0) is not None) is plain.get(key)
+        else:
+            memory.drop(key)
+            plain.drop(key)
+        assert list(memory._nodes) == [one[0] for one in plain.kept]
+
+
+def test_a_sweep_goes_on_where_it_was_though_that_entry_has_gone() -> None:
+    memory = Memory(1_000_000)
+    for number in range(6):
+        memory.put(b"%d" % number, entry(ttl_s=10.0))
+    memory.sweep(1.0, 2)
+    memory.drop(b"2")
+    assert memory.sweep(20.0, 3) == 3
+    assert list(memory._nodes) == [b"0", b"1"]
+    assert memory.sweep(20.0, 2) == 2
+
+
 def chained(memory: Memory) -> list[bytes]:
     """The keys by the list that links them, checked in both directions."""
     forward, node = [], memory._oldest

@@ -215,7 +215,7 @@ def test_an_answer_without_log_probabilities_is_what_the_configuration_says(miss
 
 
 def test_what_cannot_be_read_is_unsure() -> None:
-    assert judge().whole(Endpoint.CHAT, b"no json", None).unsure
+    assert judge().whole(Endpoint.CHAT, b"no json", None) == (True, Confidence(unsure=True))
     assert judge().whole(Endpoint.CHAT, b'{"choices": [{"logprobs": {"content": 3}}]}', None).unsure
 
 
@@ -238,6 +238,20 @@ def test_one_unlikely_token_decides_at_once() -> None:
 
 def test_without_a_window_a_sure_stream_is_held_to_its_end() -> None:
     assert verdicts(judge("min_logprob < -4"), chunk("a", -0.1), chunk("b", -0.1)) == [WAIT, WAIT, SURE]
+
+
+def test_a_rule_that_can_no_longer_hold_lets_the_stream_flow_at_once() -> None:
+    assert verdicts(judge("min_logprob > -4"), chunk("a", -0.1), chunk("b", -5.0)) == [WAIT, SURE, SURE]
+    assert verdicts(judge("tokens < 2 and min_logprob < -4"), chunk("a", -0.1), chunk("b", -0.1)) == [WAIT, SURE, SURE]
+
+
+def test_tokens_beyond_the_window_do_not_count_however_they_come() -> None:
+    one, other = (json.loads(chunk("a", logprob))["choices"][0] for logprob in (-0.1, -9.0))
+    one["logprobs"]["content"] += other["logprobs"]["content"] * 3
+    event = json.dumps({"id": "c", "choices": [one]}).encode()
+    follows = judge("min_logprob < -4", first_tokens=1).stream(Endpoint.CHAT, None)
+    assert follows.feed(event) is SURE
+    assert follows.confidence().tokens == 1
 
 
 def test_a_window_lets_a_sure_stream_flow_when_it_is_full() -> None:
