@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from switchgear.core.clock import ManualClock
-from switchgear.core.limits import Limit, LimitSharing, OnSharingFailure
+from switchgear.core.limits import Limit, LimitMode, LimitSharing, OnSharingFailure
 from switchgear.limits.book import Grant
 from switchgear.limits.errors import SharingFailing
 from switchgear.limits.limiter import Limiter
@@ -368,6 +368,56 @@ def test_without_the_database_open_lets_through_with_a_flag_and_counts_it_later(
     assert refusal.code is RefusalCode.RATE
     spent = store.books["r||usd_per_day"].total()
     assert spent >= 5 * NANO
+
+
+def test_what_was_used_beyond_a_share_is_told_even_when_the_lease_ends_first(
+    store: MemoryStore, clock: ManualClock
+) -> None:
+    """A soft limit lets calls use more than was leased; the round that tells of them fails until the lease is over."""
+    worker = Worker(store, clock, [Limit(name="r", requests_per_minute=80, usd_per_day=2.0, mode=LimitMode.SOFT)])
+    worker.sync()
+    leased = store.books["r||requests_per_minute"].held(), store.books["r||usd_per_day"].held()
+    assert leased == (10, NANO // 100)
+    store.unreachable = True
+    for _ in range(30):
+        answer = worker.ask(cost_usd=0.01)
+        assert isinstance(answer, Reservation)
+        answer.settle(10, 0.01, clock.monotonic_s())
+    worker.sync()
+    clock.advance(SHARING.lease_s)
+    worker.sync()
+    store.unreachable = False
+    for _ in range(3):
+        worker.sync()
+    assert store.books["r||requests_per_minute"].total() == 30
+    assert store.books["r||usd_per_day"].total() == 30 * NANO // 100
+
+
+def test_a_first_ask_whose_answer_is_lost_with_the_lease_counts_once(store: MemoryStore, clock: ManualClock) -> None:
+    old, new = Limit(name="old", requests_per_minute=80), Limit(name="new", requests_per_minute=80, mode=LimitMode.SOFT)
+    worker = Worker(store, clock, [old])
+    worker.sync()
+    clock.advance(SHARING.lease_s - 1.0)
+    worker.limiter = Limiter([old, new], worker.shares)
+    worker.plan = worker.limiter.plan("k", "t", "m")
+    for _ in range(3):
+        worker.ask()
+    store.answers_lost = True
+    worker.send()
+    clock.advance(1.0)
+    store.answers_lost = False
+    assert isinstance(worker.ask(), Refusal), "the lease is over"
+    worker.sync()
+    assert store.books["new||requests_per_minute"].total() == 3
+
+
+def test_a_lease_that_its_worker_gave_up_first_counts_as_spent(store: MemoryStore, clock: ManualClock) -> None:
+    worker = Worker(store, clock, [Limit(name="r", requests_per_minute=80)])
+    worker.sync()
+    worker.ask()
+    worker.shares.lose()  # its clock is a little ahead of the store's
+    worker.sync()
+    assert store.books["r||requests_per_minute"].total() == 10
 
 
 def test_calls_under_way_over_a_lost_lease_are_counted_once(store: MemoryStore, clock: ManualClock) -> None:

@@ -30,16 +30,14 @@ def _template(share: RateShare, what: bytes) -> bytes:
 def _tightest(shares: list[tuple[RateShare, bytes]]) -> bytes:
     if not shares:
         return b""
-    if len(shares) == 1:
-        share, template = shares[0]
-    else:
-        share, template = min(shares, key=_left)
+    share, template = shares[0]
     left = share.free + share.available
+    if len(shares) > 1:
+        for other, lines in shares:
+            rest = other.free + other.available
+            if rest < left:
+                left, template = rest, lines
     return template % (left if left > 0 else 0)
-
-
-def _left(pair: tuple[RateShare, bytes]) -> int:
-    return pair[0].free + pair[0].available
 
 
 def duration(seconds: float) -> bytes:
