@@ -28,11 +28,12 @@ def annuity(rate: Value, years: Value) -> Value:
 
 
 def balance(rate: Value, years: Value, paid_years: Value) -> Value:
-    """What is still owed of each dollar of an annuity loan, after so many payments: (1 + r)^k - a ((1 + r)^k - 1) / r (BMA)."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rates = np.asarray(rate, dtype=np.float64)
-        grown = (1 + rates) ** paid_years
-        owed = np.where(rates == 0, 1 - paid_years / years, grown - annuity(rate, years) * (grown - 1) / rates)
+    """What is still owed of each dollar of an annuity loan, after so many payments: the present value of those left (BMA).
+
+    Written as a(r, n) / a(r, n - k): the usual difference of two large numbers loses all digits at small rates.
+    """
+    left = np.asarray(years, dtype=np.float64) - paid_years
+    owed = np.where(left > 0, annuity(rate, years) / np.asarray(annuity(rate, np.maximum(left, 1.0))), 0.0)
     return float(owed) if owed.ndim == 0 else owed
 
 

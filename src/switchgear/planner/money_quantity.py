@@ -169,10 +169,12 @@ def total(parts: Iterable[Quantity], unit: str = "USD") -> Quantity:
     kept: Sequence[Quantity] = [part.in_unit(unit) for part in parts]
     if not kept:
         return constant(0.0, unit)
+    if len(kept) == 1:
+        return kept[0]
     values = [part.value for part in kept]
     scalar = all(isinstance(value, float) for value in values)
     summed: Any = math.fsum(values) if scalar else sum(values)
-    return Quantity(summed, kept[0].unit, " + ".join(part.text for part in kept), _SUM if len(kept) > 1 else _ATOM)
+    return Quantity(summed, kept[0].unit, " + ".join(part.text for part in kept), _SUM)
 
 
 FUNCTIONS: Final[dict[str, Callable[..., Value]]] = {"max": _maximum, "min": _minimum, "ceil": _ceiling}

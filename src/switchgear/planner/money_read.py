@@ -143,6 +143,8 @@ def _problem(message: str) -> Problem:
     remedy = "Correct the value."
     if steps[-1:] == ["currency"]:
         remedy = 'Write "USD": convert other currencies before, and say the rate in `source`.'
+    elif re.search(r"`(float|int)` [<>]", matched["what"]):
+        remedy = "Correct the value: give one in that range."
     elif "float" in matched["what"] or "Given" in matched["what"]:
         remedy = "Give a number without quotes, or a distribution such as { triangular = [low, mode, high] }."
     return Problem(".".join(steps) or "the file", matched["what"], remedy)

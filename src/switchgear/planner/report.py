@@ -94,10 +94,10 @@ def _summary(comparison: Comparison, spread: MonteCarlo | None, drivers: Sensiti
     if drivers is not None and drivers.influences:
         top = drivers.influences[0]
         link = _linked(entries, top.id, top.id.replace("_", " ").replace(".", ", "))
-        sentences.append(f"What decides most between it and the baseline: {link}.")
+        sentences.append(f"What decides most between {escape(drivers.option)} and {escape(base.name)}: {link}.")
     guesses = sum(entry.assumed for entry in entries.values())
     tiles = [
-        (_linked(entries, f"{result.name}.usd_per_call", usd(result.usd_per_call)), f"a call, {escape(result.name)}")
+        (_linked(entries, f"{result.name}.usd_per_call", f"${result.usd_per_call:.3g}"), f"a call, {escape(result.name)}")
         for result in comparison.options
     ]
     tiles.append((f'<a class="n" href="#inputs">{guesses}</a>', "inputs are assumed, not measured or quoted"))
@@ -114,33 +114,38 @@ def _summary(comparison: Comparison, spread: MonteCarlo | None, drivers: Sensiti
 
 
 def _options_table(comparison: Comparison) -> str:
-    entries, rows = comparison.entries, []
+    entries, prices, against = comparison.entries, [], []
     for one in comparison.options:
-        saving = "–" if one.saving_usd is None else _linked(entries, f"{one.name}.saving", usd(one.saving_usd))
+        best = ' class="best"' if one.name == comparison.cheapest else ""
+        title = f"<td>{escape(one.title)} <span class=tag>{escape(_tag(one))}</span></td>"
         cells = [
-            f"<td>{escape(one.title)} <span class=tag>{escape(_tag(one))}</span></td>",
             _right(_linked(entries, f"{one.name}.present_value", usd(one.present_value_usd))),
             _right(_linked(entries, f"{one.name}.usd_per_call", usd(one.usd_per_call))),
             _right(_linked(entries, f"{one.name}.usd_per_mtok", usd(one.usd_per_mtok))),
-            _right(saving),
-            _right(_method(one, "m-payback", payback(one))),
-            _right(_method(one, "m-irr", rate_of_return(one))),
-            _right(_method(one, "m-breakeven", break_even(one.break_even))),
         ]
-        best = ' class="best"' if one.name == comparison.cheapest else ""
-        rows.append(f"<tr{best}>{''.join(cells)}</tr>")
-    head = _head(
-        ["Option"], ["Present value", "A call", "Million tokens", "Saving (NPV)", "Payback", "IRR", "Break-even"]
-    )
+        prices.append(f"<tr{best}>{title}{''.join(cells)}</tr>")
+        if one.saving_usd is not None:
+            cells = [
+                _right(_linked(entries, f"{one.name}.saving", usd(one.saving_usd))),
+                _right(_method(one, "m-payback", payback(one))),
+                _right(_method(one, "m-irr", rate_of_return(one))),
+                _right(_method(one, "m-breakeven", break_even(one.break_even))),
+            ]
+            against.append(f"<tr{best}><td>{escape(one.name)}</td>{''.join(cells)}</tr>")
+    head = _head(["Option"], ["Present value", "A call", "A million tokens"])
+    second = _head([f"Against {comparison.baseline}"], ["Saving (NPV)", "Payback", "IRR", "Break-even"])
+    return f'<h2 id="options">The options</h2>{_table(head, prices)}{_table(second, against)}{_by_year(comparison)}'
+
+
+def _by_year(comparison: Comparison) -> str:
     numbers = [str(year) for year in range(1, comparison.horizon_years + 1)]
-    years = _head(["Paid in year"], [*numbers, "In all"])
     paid = [_year_row(comparison, one, "paid") for one in comparison.options]
-    costs = _head(["Cost of year"], [*numbers, "A call in the last year"])
     spent = [_year_row(comparison, one, "cost") for one in comparison.options]
     return (
-        f'<h2 id="options">The options</h2>{_table(head, rows)}<h3>By year</h3>'
-        '<p class="note">Paid is cash that leaves. Cost spreads purchases over their use: depreciation and interest instead of '
-        f"price and repayment. Over all years both come to the same.</p>{_table(years, paid)}{_table(costs, spent)}"
+        '<h3>By year</h3><p class="note">Paid is cash that leaves. Cost spreads purchases over their use: depreciation and interest '
+        "instead of price and repayment. Over all years both come to the same.</p>"
+        f"{_table(_head(['Paid in year'], [*numbers, 'In all']), paid)}"
+        f"{_table(_head(['Cost of year'], [*numbers, 'A call in the last year']), spent)}"
     )
 
 
@@ -202,18 +207,28 @@ def _over_time(comparison: Comparison) -> str:
 def _sureness(comparison: Comparison, spread: MonteCarlo | None) -> str:
     if spread is None:
         return '<h2 id="sure">How sure this is</h2><p>Nothing was drawn: no assumption has a distribution, or draws were switched off.</p>'
-    rows = []
+    rows, short = [], any(one.leaves_calls_over for one in spread.options)
     for one in spread.options:
         saving = one.saving_usd
         cells = [_right(percent(one.cheapest)), _right(percent(one.cheaper_than_baseline))]
         for share in (10, 50, 90):
             cells.append(_right("–" if saving is None else usd(saving.percentiles[share])))
         cells += [_right(usd(one.usd_per_call.percentiles[share])) for share in (10, 90)]
-        cells.append(_right(percent(one.leaves_calls_over) if one.leaves_calls_over else "–"))
+        if short:
+            cells.append(_right(percent(one.leaves_calls_over)))
         rows.append(f"<tr><td>{escape(one.name)}</td>{''.join(cells)}</tr>")
     head = _head(
         ["Option"],
-        ["Cheapest", "Beats baseline", "Saving P10", "P50", "P90", "A call P10", "P90", "Leaves calls over"],
+        [
+            "Cheapest",
+            "Beats baseline",
+            "Saving P10",
+            "P50",
+            "P90",
+            "A call P10",
+            "P90",
+            *(["Leaves calls over"] * short),
+        ],
     )
     plot = boxes("Saving against the baseline", [_box(one) for one in spread.options if one.saving_usd is not None])
     caption = (

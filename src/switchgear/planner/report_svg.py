@@ -120,12 +120,12 @@ def boxes(title: str, rows: Sequence[Box]) -> str:
 def tornado(title: str, rows: Sequence[Swing], centre: float) -> str:
     """What each assumption does alone: from its 10th to its 90th percentile, all others at their median."""
     edges = [edge for row in rows for edge in (row.low, row.high)]
-    scale = _Scale(min(centre, *edges), max(centre, *edges), _LABELS + 90, _WIDTH - 20)
+    scale = _Scale(min(centre, *edges), max(centre, *edges), _LABELS + 110, _WIDTH - 20)
     body = []
     middle = scale(centre)
     for index, row in enumerate(rows):
         y = index * _ROW
-        body.append(_label(row.label, y, _LABELS + 80))
+        body.append(_label(row.label, y, _LABELS + 100))
         for value, series, word in ((row.low, 1, "P10"), (row.high, 0, "P90")):
             x, width = min(middle, scale(value)), abs(scale(value) - middle)
             body.append(
@@ -171,7 +171,8 @@ def lines(title: str, rows: Sequence[tuple[str, Sequence[float]]], unit: str) ->
 
 
 def _label(text: str, y: float, width: int = _LABELS) -> str:
-    shown = text if len(text) <= width // 7 else f"{text[: width // 7 - 1]}…"
+    most = (width - 10) // 8  # a letter of 13 px is about 8 px wide in the widest of the fonts
+    shown = text if len(text) <= most else f"{text[: most - 1]}…"
     return f'<text class="n" x="{width - 10}" y="{y + 20}" text-anchor="end">{escape(shown)}<title>{escape(text)}</title></text>'
 
 
