@@ -6,7 +6,7 @@ import msgspec
 
 from switchgear.hardware.fit import Estimate, Fit, Parameter
 from switchgear.hardware.model import Architecture, Figure, Physics, Precision, unknown
-from switchgear.hardware.roofline import BYTES_PER_WEIGHT, LEAST_KV_TOKENS, MEMORY_FRACTION, Placement
+from switchgear.hardware.roofline import BYTES_PER_WEIGHT, LEAST_KV_TOKENS, MEMORY_FRACTION, Placement, arithmetic
 
 _ABOVE = 1e3
 """Peaks of an unknown machine stand so far above what was reached that no bound of an efficiency is ever near."""
@@ -25,6 +25,10 @@ class Rates:
     """The shortest time to a first token."""
 
 
+ONE_A_SECOND = Rates(1 / _ABOVE, 1 / _ABOVE, 1.0, 1.0)
+"""With these `of_nothing` has peaks of one operation and one byte a second, so that its times are counts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Basis:
     """A placement to fit, and whether its peaks are a datasheet's."""
@@ -35,7 +39,7 @@ class Basis:
     def parameters(self, rates: Rates) -> tuple[Parameter, ...]:
         """What is fitted, and where from."""
         physics = self.placement.physics
-        peak_flop = physics.flop_per_s[self.placement.precision].value if not self.datasheet else _flop(self.placement)
+        peak_flop = _flop(self.placement)
         peak_bytes = physics.memory_bandwidth_bytes_per_s.value * self.placement.devices
         return (
             _efficiency("compute_efficiency", rates.flop_per_s / peak_flop),
@@ -103,8 +107,6 @@ def of_nothing(shape: Architecture, precision: Precision, rates: Rates, held_tok
 
 
 def _flop(placement: Placement) -> float:
-    from switchgear.hardware.roofline import arithmetic
-
     return arithmetic(placement.physics, placement.precision) * placement.devices
 
 

@@ -99,7 +99,7 @@ def rates(middle: Sequence[Middle], cost: StepCost) -> Rates:
     step_s = min(decoding)
     return Rates(
         flop_per_s=float(cost.arithmetic_s(first)) / longest.calls[0].first_s,
-        bytes_per_s=cost.weights_s / step_s,
+        bytes_per_s=float(cost.weights_s) / step_s,
         step_s=step_s,
         front_s=min(call.first_s for one in middle for call in one.calls),
     )
@@ -152,7 +152,7 @@ def unit_cost(placement: Placement) -> StepCost:
 
 def _middle(calls: Sequence[Call]) -> Call:
     def median(name: str) -> float:
-        return statistics.median(getattr(call, name) for call in calls)
+        return statistics.median(float(getattr(call, name)) for call in calls)
 
     return replace(
         calls[0],

@@ -1,0 +1,163 @@
+"""`switchgear profile`: measure a live backend and make a profile of it."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import uvloop
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from switchgear.core.clock import Clock, SystemClock
+from switchgear.core.errors import ConfigError, SwitchgearError
+from switchgear.core.snapshot import Backend, Kind, Model, Prices, Target, make_snapshot
+from switchgear.gateway.config import load_file
+from switchgear.gateway.table import Builder
+
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "unix:")
+_PLAN = "the command `profile` needs NumPy and SciPy ({}); pip install 'switchgear[plan]'"
+
+
+class _Numbers(click.ParamType[tuple[int, ...]]):
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        try:
+            numbers = tuple(int(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of whole numbers; for example 64,256,1024", param, ctx)
+        if any(number < 1 for number in numbers):
+            self.fail(f"{value!r} holds a number below 1", param, ctx)
+        return numbers
+
+
+@click.command()
+@click.argument("backend", metavar="BACKEND_URL_OR_NAME")
+@click.option(
+    "--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TOML file that names the backend."
+)
+@click.option("--model", help="The model's name there.  [default: the first that it lists]")
+@click.option("--api-key-env", help="Environment variable with the key to send; a named backend has its own.")
+@click.option(
+    "--spec", help="What the model is made of, as `emulate --list-profiles` lists it.  [default: by its name]"
+)
+@click.option("--precision", help="How its weights are stored: bf16, fp8, fp4, int8, int4, fp32.  [default: bf16]")
+@click.option(
+    "--hardware", help="Profile whose datasheet is to be explained.  [default: rates are fitted, not efficiencies]"
+)
+@click.option(
+    "--devices", type=click.IntRange(min=1), default=1, show_default=True, help="Devices that share the model."
+)
+@click.option(
+    "--seats",
+    type=click.IntRange(min=1),
+    default=256,
+    show_default=True,
+    help="Calls that the backend computes at once.",
+)
+@click.option("--prompt-tokens", type=_Numbers(), default="64,256,1024", show_default=True)
+@click.option("--output-tokens", type=_Numbers(), default="8,32,96", show_default=True)
+@click.option(
+    "--concurrency", type=_Numbers(), default="1,2,4", show_default=True, help="Calls sent at the same moment."
+)
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=7, show_default=True, help="Runs of each shape, interleaved."
+)
+@click.option("--max-seconds", type=float, default=120.0, show_default=True)
+@click.option("--max-tokens", type=int, default=1_000_000, show_default=True, help="In and out together.")
+@click.option("--max-usd", type=float, help="Needs prices: the named backend's, or the next two.")
+@click.option("--input-usd-per-mtok", type=float)
+@click.option("--output-usd-per-mtok", type=float)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the order, the split and the prompts.")
+@click.option("--name", default="measured", show_default=True, help="The profile's name.")
+@click.option("--kind", type=click.Choice([str(kind) for kind in Kind]), default="onprem", show_default=True)
+@click.option(
+    "--save", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="TOML file to write the profile to."
+)
+@click.option(
+    "--runs",
+    "runs_file",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="JSON Lines file for every run.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def profile(backend: str, config: Path | None, as_json: bool, **options: Any) -> None:
+    """Measure a backend with calls of many shapes, fit the physics to most of them and say how well that predicts the others.
+
+    Every prompt is unique, so that no cache of prefixes answers for the hardware. Calls cost what the backend charges: bound them.
+    """
+    try:
+        from switchgear.cli import profile_output, profile_run
+    except ImportError as error:
+        raise click.ClickException(_PLAN.format(error)) from error
+    try:
+        place, prices = _backend(backend, config, options["api_key_env"], options["kind"])
+        prices = _prices(prices, options["input_usd_per_mtok"], options["output_usd_per_mtok"])
+        origin, adapter = _connection(place)
+        clock: Clock = SystemClock()
+        local = place.base_url.removeprefix("http://").startswith(_LOOPBACK)
+        with _bar(Console(stderr=True)) as bar:
+            task = bar.add_task("asking", total=None)
+
+            def progress(done: int, planned: int, what: str) -> None:
+                bar.update(task, completed=done, total=planned, description=what)
+
+            asked = profile_run.Asked(origin, adapter, place.base_url, prices, local, options)
+            measured = uvloop.run(profile_run.run(asked, clock, progress))
+        if options["save"] is not None:
+            options["save"].write_text(profile_output.saved(measured), encoding="utf-8")
+        if options["runs_file"] is not None:
+            options["runs_file"].write_bytes(profile_output.runs(measured))
+        if as_json:
+            click.echo(msgspec.json.encode(profile_output.as_json(measured)))
+        else:
+            profile_output.show(measured, options["save"], Console())
+    except (SwitchgearError, LookupError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _backend(name: str, config: Path | None, api_key_env: str | None, kind: str) -> tuple[Backend, Prices | None]:
+    """The backend of a URL, or that of a name in the configuration."""
+    if name.startswith(("http://", "https://", "unix:")):
+        return Backend(kind=Kind(kind), base_url=name, api_key_env=api_key_env), None
+    if config is None:
+        raise click.UsageError(
+            f"{name!r} is no URL; give --config with the file that names it, or a URL like http://host:8000/v1"
+        )
+    backends = load_file(config).config.backends
+    if name not in backends:
+        raise click.UsageError(f"{config} names no backend {name!r}; it has {', '.join(sorted(backends)) or 'none'}")
+    return backends[name], backends[name].prices
+
+
+def _prices(known: Prices | None, input_usd: float | None, output_usd: float | None) -> Prices | None:
+    if input_usd is None and output_usd is None:
+        return known
+    if input_usd is None or output_usd is None:
+        raise click.UsageError("give both --input-usd-per-mtok and --output-usd-per-mtok")
+    if not (input_usd >= 0 and output_usd >= 0):
+        raise click.UsageError("a price below zero; give US dollars per million tokens")
+    return Prices(input_usd_per_mtok=input_usd, output_usd_per_mtok=output_usd)
+
+
+def _connection(backend: Backend) -> tuple[Any, Any]:
+    """Origin and adapter, made as the gateway makes them."""
+    model = Model(targets=(Target(backend="profiled", model="profiled"),))
+    try:
+        table = Builder(os.environ).build(make_snapshot({"profiled": backend}, {"profiled": model}, ()))
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
+    return table.pools["profiled"].origin, table.routes["profiled"].targets[0].adapter
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
