@@ -21,12 +21,23 @@ from switchgear.gateway.table import Builder, Route, Target
 from switchgear.planner.errors import BadFleet
 from switchgear.planner.fleet import Fleet
 from switchgear.planner.fleet_physics import Site
-from switchgear.planner.simulate_kernel_route import fraction
 
 if TYPE_CHECKING:
     from switchgear.gateway.call import Call
 
 _MODEL = "planned"
+_WORD = (1 << 64) - 1
+
+
+def plain_fraction(seed: int, call_id: int, draw: int) -> float:
+    """`simulate_kernel_route.fraction` in plain Python (a test holds the two together)."""
+    x = (seed * 0x9E3779B97F4A7C15 + call_id * 0xBF58476D1CE4E5B9 + draw * 0x94D049BB133111EB) & _WORD
+    x ^= x >> 30
+    x = x * 0xBF58476D1CE4E5B9 & _WORD
+    x ^= x >> 27
+    x = x * 0x94D049BB133111EB & _WORD
+    x ^= x >> 31
+    return (x >> 11) / 9007199254740992.0
 
 
 class Draws(random.Random):
@@ -34,14 +45,13 @@ class Draws(random.Random):
 
     def __init__(self, seed: int, call_id: int) -> None:
         super().__init__()
-        self._seed = seed
+        self.seed = seed
         self._id = call_id
         self.taken = 0
 
     def random(self) -> float:
-        plain = getattr(fraction, "py_func", fraction)
         self.taken += 1
-        return float(plain(self._seed, self._id, self.taken - 1))
+        return plain_fraction(self.seed, self._id, self.taken - 1)
 
     def sample(self, population: Sequence[Any], k: int, *, counts: Any = None) -> list[Any]:
         """Two of them, without putting back: all that strategies ask for."""

@@ -60,7 +60,7 @@ UNIT = np.dtype(
         ("start_s", "f8"), ("end_s", "f8"), ("d0", "f8"), ("d1", "f8"), ("steps", "i8"), ("factor", "f8"),
         ("a0", "f8"), ("a1", "f8"), ("b0", "f8"), ("b1", "f8"),
         ("done", "i8"), ("decoding", "i8"), ("running", "i8"), ("context", "i8"), ("free", "i8"), ("load", "i8"),
-        ("wait_head", "i8"), ("wait_tail", "i8"), ("waiting", "i8"), ("run_head", "i8"), ("run_tail", "i8"), ("first_prefill", "i8"),
+        ("wait_head", "i8"), ("wait_tail", "i8"), ("waiting", "i8"), ("run_head", "i8"), ("run_tail", "i8"), ("first_prefill", "i8"), ("queued", "i8"),
         ("finishing", "i8"), ("pos", "i8"), ("written", "i8"),
         ("arithmetic_s", "f8"), ("memory_s", "f8"), ("busy_s", "f8"), ("batch_s", "f8"), ("least_free", "i8"),
         ("preemptions", "i8"), ("tokens_in", "i8"), ("tokens_hit", "i8"), ("tokens_out", "i8"),
@@ -69,6 +69,7 @@ UNIT = np.dtype(
     ]
 )  # fmt: skip
 
+# `spare` of row i is entry i of the stack of rows that nobody uses; `queued` of a unit, of the heap of units by the end of what they do.
 CALL = np.dtype(
     [
         ("id", "i8"), ("at_s", "f8"), ("prompt", "i8"), ("output", "i8"), ("rank", "i1"), ("row", "i8"), ("part", "i8"),
@@ -76,7 +77,7 @@ CALL = np.dtype(
         ("status", "i1"), ("place", "i8"), ("unit", "i8"), ("asked_s", "f8"), ("first_s", "f8"), ("ttft_s", "f8"), ("probe", "i1"),
         ("generated", "i8"), ("joined", "i8"), ("computed", "i8"), ("chunk", "i8"), ("blocks", "i8"), ("cached", "i8"),
         ("submitted_s", "f8"), ("queue_s", "f8"), ("next_place", "i8"), ("tried", "i8"), ("rescued", "i8"),
-        ("prev", "i8"), ("next", "i8"), ("first_prev", "i8"), ("first_next", "i8"), ("all_prev", "i8"), ("all_next", "i8"),
+        ("prev", "i8"), ("next", "i8"), ("first_prev", "i8"), ("first_next", "i8"), ("all_prev", "i8"), ("all_next", "i8"), ("spare", "i8"),
     ]
 )  # fmt: skip
 
@@ -112,31 +113,22 @@ class State(NamedTuple):
     places: Table
     units: Table
     calls: Table
-    free: NDArray[np.int64]
-    """Rows of `calls` that nobody uses: the first `free_n`."""
     timers: Table
     """A heap by time, then by order."""
-    queue: NDArray[np.int64]
-    """Units that do something, a heap by the end of what they do."""
-    finish_at: NDArray[np.int64]
-    """For each unit a heap of the steps after which its decoding sequences end."""
-    finish_who: NDArray[np.int64]
+    finish: NDArray[np.int64]
+    """For each unit a heap of the steps after which its decoding sequences end, and of who they are."""
     phase: NDArray[np.int64]
     """For each unit how many decoding sequences need a block at steps of each remainder."""
     again: NDArray[np.float64]
-    """For each call and place: from when it may be asked again; infinite where not."""
+    """For each call and place from when it may be asked again, infinite where not; and room for draws."""
     order: NDArray[np.int64]
     """For each call its candidates in order."""
-    good: NDArray[np.int64]
-    bad: NDArray[np.int64]
-    budget: NDArray[np.int64]
-    """Calls and extra attempts in each slot of the budget's window."""
+    windows: NDArray[np.int64]
+    """Good and bad calls in each slot of each place's breaker; last, calls and extra attempts of the retry budget."""
     edges: Table
     ended: Table
-    ties: NDArray[np.float64]
-    """Room for the draws of one call's candidates."""
-    prefix_key: NDArray[np.int64]
-    prefix_mark: NDArray[np.int64]
+    prefixes: NDArray[np.int64]
+    """Keys of unit and block, and what the unit had written when it last had the block."""
 
 
 class Arrivals(NamedTuple):

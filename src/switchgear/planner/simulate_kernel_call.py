@@ -60,7 +60,7 @@ _ANSWER_BYTES = 4.0
 def _free_call(k: State, call: int) -> None:
     w = k.world[0]
     k.calls[call].stamp += 1
-    k.free[w.free_n] = call
+    k.calls[w.free_n].spare = call
     w.free_n += 1
 
 
@@ -88,7 +88,7 @@ def arrive(k: State, a: Arrivals, row: int) -> None:
     """A call comes in: find its candidates, put them in order, ask the first."""
     w = k.world[0]
     w.free_n -= 1
-    call = k.free[w.free_n]
+    call = k.calls[w.free_n].spare
     w.live += 1
     c = k.calls[call]
     now_s = a.at_s[row]
@@ -111,7 +111,7 @@ def arrive(k: State, a: Arrivals, row: int) -> None:
     arrange(k, call, now_s)
     budget_call(k, now_s)
     for place in range(k.places.size):
-        k.again[call, place] = math.inf
+        k.again[call, 0, place] = math.inf
     c.remaining = (1 << c.order_n) - 2
     ask_first(k, a, call, now_s)
 
@@ -335,7 +335,7 @@ def give_up(k: State, call: int, now_s: float) -> int:
     if c.status == RUNNING:
         w = k.world[0]
         w.free_n -= 1
-        other = k.free[w.free_n]
+        other = k.calls[w.free_n].spare
         _copy(k, call, other)
         place = c.place
         asked_remove(k, place, call)
@@ -369,7 +369,7 @@ def _copy(k: State, call: int, other: int) -> None:
     o.probe, o.queue_s, o.cached, o.tried, o.rescued, o.generated = c.probe, c.queue_s, c.cached, c.tried, c.rescued, 0
     for i in range(k.order.shape[1]):
         k.order[other, i] = k.order[call, i]
-        k.again[other, i] = k.again[call, i]
+        k.again[other, 0, i] = k.again[call, 0, i]
 
 
 @compiled
@@ -397,13 +397,13 @@ def fail(
     if committed and math.isnan(c.ttft_s):
         c.ttft_s = c.first_s - c.at_s
     committed = not math.isnan(c.ttft_s)
-    k.again[call, place] = math.inf
+    k.again[call, 0, place] = math.inf
     wait_s = 0.0
     if follows == AGAIN:
         bound_s = min(w.max_backoff_s, w.backoff_s * 2.0 ** (c.tried >> 3 * place & 7))
         wait_s = rest_s if rest_s > 0 else fraction(w.seed, c.id, c.draws) * bound_s
         c.draws += 0 if rest_s > 0 else 1
-        k.again[call, place] = now_s + wait_s
+        k.again[call, 0, place] = now_s + wait_s
     if c.tried >> 3 * place & 7 < 7:  # three bits for each place
         c.tried += 1 << 3 * place
     if committed:
@@ -420,7 +420,7 @@ def _rescue(k: State, a: Arrivals, call: int, now_s: float, reason: int) -> None
         for new in range(2):
             for i in range(c.order_n):
                 place = k.order[call, i]
-                open_to_it = c.remaining >> i & 1 if new == 0 else k.again[call, place] < math.inf
+                open_to_it = c.remaining >> i & 1 if new == 0 else k.again[call, 0, place] < math.inf
                 rests = k.places[place].rest_until_s > now_s
                 if not open_to_it or c.rescued >> i & 1 or rests or busy(k, place, now_s):
                     continue
@@ -451,7 +451,7 @@ def _go_on(k: State, a: Arrivals, call: int, now_s: float, reason: int) -> None:
     best, best_s = NOBODY, math.inf
     for i in range(c.order_n):
         place = k.order[call, i]
-        when_s = k.again[call, place]
+        when_s = k.again[call, 0, place]
         if when_s < best_s and _open_by(k, place, when_s, now_s):
             best, best_s = place, when_s
     if best == NOBODY or max(best_s, now_s) >= c.deadline_s or not budget_take(k, now_s):
@@ -474,7 +474,7 @@ def retry(k: State, a: Arrivals, call: int, now_s: float) -> None:
     c = k.calls[call]
     place = c.next_place
     if busy(k, place, now_s):
-        k.again[call, place] = math.inf
+        k.again[call, 0, place] = math.inf
         _go_on(k, a, call, now_s, BROKEN_PLACE)
     else:
         ask(k, a, call, place, now_s)

@@ -11,39 +11,39 @@ _MASK = (1 << 63) - 1
 
 @compiled
 def _settle_up(k: State, at: int) -> int:
-    unit = k.queue[at]
+    unit = k.units[at].queued
     end_s = k.units[unit].end_s
     while at > 0:
         above = (at - 1) >> 1
-        other = k.queue[above]
+        other = k.units[above].queued
         if k.units[other].end_s <= end_s:
             break
-        k.queue[at] = other
+        k.units[at].queued = other
         k.units[other].pos = at
         at = above
-    k.queue[at] = unit
+    k.units[at].queued = unit
     k.units[unit].pos = at
     return at
 
 
 @compiled
 def _settle_down(k: State, at: int) -> None:
-    unit = k.queue[at]
+    unit = k.units[at].queued
     end_s = k.units[unit].end_s
     count = k.world[0].queued_n
     while True:
         below = 2 * at + 1
         if below >= count:
             break
-        if below + 1 < count and k.units[k.queue[below + 1]].end_s < k.units[k.queue[below]].end_s:
+        if below + 1 < count and k.units[k.units[below + 1].queued].end_s < k.units[k.units[below].queued].end_s:
             below += 1
-        other = k.queue[below]
+        other = k.units[below].queued
         if k.units[other].end_s >= end_s:
             break
-        k.queue[at] = other
+        k.units[at].queued = other
         k.units[other].pos = at
         at = below
-    k.queue[at] = unit
+    k.units[at].queued = unit
     k.units[unit].pos = at
 
 
@@ -54,7 +54,7 @@ def enqueue(k: State, unit: int) -> None:
     if at == NOBODY:
         at = k.world[0].queued_n
         k.world[0].queued_n += 1
-        k.queue[at] = unit
+        k.units[at].queued = unit
         k.units[unit].pos = at
     _settle_down(k, _settle_up(k, at))
 
@@ -70,8 +70,8 @@ def dequeue(k: State, unit: int) -> None:
     last = k.world[0].queued_n
     if at == last:
         return
-    k.queue[at] = k.queue[last]
-    k.units[k.queue[at]].pos = at
+    k.units[at].queued = k.units[last].queued
+    k.units[k.units[at].queued].pos = at
     _settle_down(k, _settle_up(k, at))
 
 
@@ -82,7 +82,7 @@ def dequeue(k: State, unit: int) -> None:
 def finish_push(k: State, unit: int, at_step: int, call: int) -> None:
     place = k.units[unit].finishing
     k.units[unit].finishing += 1
-    steps, who = k.finish_at[unit], k.finish_who[unit]
+    steps, who = k.finish[unit, 0], k.finish[unit, 1]
     while place > 0:
         above = (place - 1) >> 1
         if steps[above] <= at_step:
@@ -98,7 +98,7 @@ def finish_push(k: State, unit: int, at_step: int, call: int) -> None:
 def _finish_sink(k: State, unit: int, place: int) -> None:
     """What stands last takes the place of what was taken out at `place`."""
     count = k.units[unit].finishing
-    steps, who = k.finish_at[unit], k.finish_who[unit]
+    steps, who = k.finish[unit, 0], k.finish[unit, 1]
     at_step, call = steps[count], who[count]
     while place > 0 and steps[(place - 1) >> 1] > at_step:  # it may be smaller than what stands above
         above = (place - 1) >> 1
@@ -122,7 +122,7 @@ def _finish_sink(k: State, unit: int, place: int) -> None:
 
 @compiled
 def finish_pop(k: State, unit: int) -> int:
-    call = k.finish_who[unit][0]
+    call = k.finish[unit, 1, 0]
     k.units[unit].finishing -= 1
     if k.units[unit].finishing:
         _finish_sink(k, unit, 0)
@@ -134,7 +134,7 @@ def finish_drop(k: State, unit: int, call: int) -> None:
     """A sequence that will not finish: pushed out, or given up."""
     count = k.units[unit].finishing
     for place in range(count):
-        if k.finish_who[unit][place] == call:
+        if k.finish[unit, 1, place] == call:
             k.units[unit].finishing -= 1
             if place < count - 1:
                 _finish_sink(k, unit, place)
@@ -328,9 +328,9 @@ def first_remove(k: State, place: int, call: int) -> None:
 
 @compiled
 def _prefix_slot(k: State, key: int) -> int:
-    size = k.prefix_key.size
+    size = k.prefixes.shape[0]
     at = (key * 0x9E3779B97F4A7C1 & _MASK) >> 17 & size - 1
-    while k.prefix_key[at] not in (NOBODY, key):
+    while k.prefixes[at, 0] not in (NOBODY, key):
         at = at + 1 & size - 1
     return at
 
@@ -339,14 +339,14 @@ def _prefix_slot(k: State, key: int) -> int:
 def prefix_mark(k: State, unit: int, block: int) -> int:
     """Tokens written to the unit's cache when it last had the block; NOBODY where it never had."""
     at = _prefix_slot(k, block * 65_536 + unit)
-    return int(k.prefix_mark[at]) if k.prefix_key[at] != NOBODY else NOBODY
+    return int(k.prefixes[at, 1]) if k.prefixes[at, 0] != NOBODY else NOBODY
 
 
 @compiled
 def prefix_touch(k: State, unit: int, block: int, written: int) -> None:
     key = block * 65_536 + unit
     at = _prefix_slot(k, key)
-    if k.prefix_key[at] == NOBODY:
-        k.prefix_key[at] = key
+    if k.prefixes[at, 0] == NOBODY:
+        k.prefixes[at, 0] = key
         k.world[0].prefixes += 1
-    k.prefix_mark[at] = written
+    k.prefixes[at, 1] = written

@@ -6,6 +6,8 @@ the same breaker and the same budget. Change one, and that test fails until the 
 
 import math
 
+import numpy as np
+
 from switchgear.planner.simulate_arrays import BUCKETS, CLOSED, HALF_OPEN, OPEN, State
 from switchgear.planner.simulate_compile import compiled
 
@@ -14,6 +16,9 @@ STRATEGIES = ("priority", "weighted", "latency", "cost", "least-loaded")
 _UNMEASURED_S = 1e6
 _TAU_S = 10.0
 _SURE = 0.75
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_FIRST = np.uint64(0xBF58476D1CE4E5B9)
+_SECOND = np.uint64(0x94D049BB133111EB)
 
 
 # -- chance: one stream for each call, so that no event shifts the draws of another --
@@ -22,13 +27,13 @@ _SURE = 0.75
 @compiled
 def fraction(seed: int, call_id: int, draw: int) -> float:
     """Evenly distributed from 0 to below 1 (SplitMix64: Steele, Lea and Flood 2014)."""
-    x = (seed * 0x9E3779B97F4A7C15 + call_id * 0xBF58476D1CE4E5B9 + draw * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
-    x ^= x >> 30
-    x = x * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
-    x ^= x >> 27
-    x = x * 0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF
-    x ^= x >> 31
-    return (x >> 11) * (1.0 / 9007199254740992.0)
+    x = np.uint64(seed) * _GOLDEN + np.uint64(call_id) * _FIRST + np.uint64(draw) * _SECOND
+    x ^= x >> np.uint64(30)
+    x *= _FIRST
+    x ^= x >> np.uint64(27)
+    x *= _SECOND
+    x ^= x >> np.uint64(31)
+    return float(x >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
 # -- breaker --
@@ -81,7 +86,7 @@ def breaker_completed(k: State, place: int, now_s: float, good: bool, duration_s
             p.state = CLOSED
             p.row = 0
             for i in range(BUCKETS):
-                k.good[place, i] = k.bad[place, i] = 0
+                k.windows[2 * place, i] = k.windows[2 * place + 1, i] = 0
         else:
             _breaker_open(k, place, now_s)
         return
@@ -91,19 +96,19 @@ def breaker_completed(k: State, place: int, now_s: float, good: bool, duration_s
         width_s = p.window_s / BUCKETS
         slot = int(now_s / width_s)
         for passed in range(max(p.slot + 1, slot - BUCKETS + 1), slot + 1):
-            k.good[place, passed % BUCKETS] = k.bad[place, passed % BUCKETS] = 0
+            k.windows[2 * place, passed % BUCKETS] = k.windows[2 * place + 1, passed % BUCKETS] = 0
         p.slot = slot
         p.slot_end_s = (slot + 1) * width_s
     if good:
-        k.good[place, p.slot % BUCKETS] += 1
+        k.windows[2 * place, p.slot % BUCKETS] += 1
         p.row = 0
         return
-    k.bad[place, p.slot % BUCKETS] += 1
+    k.windows[2 * place + 1, p.slot % BUCKETS] += 1
     p.row += 1
     bad, total = 0, 0
     for i in range(BUCKETS):
-        bad += k.bad[place, i]
-        total += k.bad[place, i] + k.good[place, i]
+        bad += k.windows[2 * place + 1, i]
+        total += k.windows[2 * place, i] + k.windows[2 * place + 1, i]
     if p.row >= p.consecutive or (total >= p.min_calls and bad >= p.ratio * total):
         _breaker_open(k, place, now_s)
 
@@ -149,9 +154,9 @@ def _budget_turn(k: State, now_s: float) -> None:
     slot = int(now_s / w.budget_width_s)
     for passed in range(max(w.budget_slot + 1, slot - BUCKETS + 1), slot + 1):
         i = passed % BUCKETS
-        w.budget_calls -= k.budget[0, i]
-        w.budget_extra -= k.budget[1, i]
-        k.budget[0, i] = k.budget[1, i] = 0
+        w.budget_calls -= k.windows[-2, i]
+        w.budget_extra -= k.windows[-1, i]
+        k.windows[-2, i] = k.windows[-1, i] = 0
     w.budget_slot = slot
     w.budget_end_s = (slot + 1) * w.budget_width_s
 
@@ -161,7 +166,7 @@ def budget_call(k: State, now_s: float) -> None:
     w = k.world[0]
     if now_s >= w.budget_end_s:
         _budget_turn(k, now_s)
-    k.budget[0, w.budget_slot % BUCKETS] += 1
+    k.windows[-2, w.budget_slot % BUCKETS] += 1
     w.budget_calls += 1
 
 
@@ -172,7 +177,7 @@ def budget_take(k: State, now_s: float) -> bool:
         _budget_turn(k, now_s)
     if w.budget_extra + 1 > max(w.budget_floor, w.budget_ratio * w.budget_calls):
         return False
-    k.budget[1, w.budget_slot % BUCKETS] += 1
+    k.windows[-1, w.budget_slot % BUCKETS] += 1
     w.budget_extra += 1
     w.retries += 1
     return True
@@ -256,8 +261,7 @@ def _arrange_drawn(k: State, call: int, now_s: float) -> None:
     order = k.order[call]
     first_draw = c.draws
     draws = first_draw
-    keys = k.again[call]  # not in use before the first attempt
-    ties = k.ties
+    keys, ties = k.again[call, 0], k.again[call, 1]  # not in use before the first attempt
     for i in range(n):
         place = order[i]
         weight = k.places[place].weight

@@ -262,7 +262,7 @@ def crowded(k: State) -> int:
     w = k.world[0]
     if w.ended_n + w.live + 8 > k.ended.size:
         return FLUSH
-    if w.free_n < 4 or w.timers_n + 4 * w.live + 64 > k.timers.size or 2 * w.prefixes > k.prefix_key.size:
+    if w.free_n < 4 or w.timers_n + 4 * w.live + 64 > k.timers.size or 2 * w.prefixes > k.prefixes.shape[0]:
         return GROW
     return READY
 
@@ -291,7 +291,7 @@ def _make(version: str) -> Callable[[State, Arrivals, int, bool, float], tuple[i
                 if final:
                     settle(k)
                 return READY, row
-            unit_s = k.units[k.queue[0]].end_s if w.queued_n > 0 else math.inf
+            unit_s = k.units[k.units[0].queued].end_s if w.queued_n > 0 else math.inf
             timer_s = k.timers[0].at_s if w.timers_n > 0 else math.inf
             edge_s = k.edges[w.edge].at_s if w.edge < k.edges.size else math.inf
             due_s, place, which = due_place(k)
@@ -301,7 +301,7 @@ def _make(version: str) -> Callable[[State, Arrivals, int, bool, float], tuple[i
             w.now_s = now_s
             w.events += 1
             if unit_s == now_s:
-                end_steps(k, a, k.queue[0], now_s)
+                end_steps(k, a, k.units[0].queued, now_s)
             elif edge_s == now_s:
                 edge(k, a, w.edge)
                 w.edge += 1

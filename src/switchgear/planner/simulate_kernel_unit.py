@@ -114,6 +114,8 @@ def begin(k: State, unit: int, now_s: float) -> None:
     p = k.places[u.place]
     while u.decoding > 0 and k.phase[unit, u.done % _BLOCK] > u.free:
         _push_out(k, unit)
+    grows = k.phase[unit, u.done % _BLOCK] if u.decoding > 0 else 0
+    u.free -= grows
     budget = p.step_tokens - u.decoding
     if u.waiting > 0:
         if u.first_prefill == NOBODY:
@@ -133,6 +135,7 @@ def begin(k: State, unit: int, now_s: float) -> None:
     if u.first_prefill != NOBODY:
         _begin_mixed(k, unit, budget)
     elif u.decoding > 0:
+        u.free += grows  # counted with the rest of the run
         _begin_leap(k, unit)
     else:
         u.mode = IDLE
@@ -173,8 +176,6 @@ def _begin_mixed(k: State, unit: int, budget: int) -> None:
     u.mode = MIXED
     u.tokens_in += tokens
     u.end_s = u.start_s + u.d0
-    if u.decoding:
-        u.free -= k.phase[unit, u.done % _BLOCK]
 
 
 @compiled
@@ -188,7 +189,7 @@ def _begin_leap(k: State, unit: int) -> None:
     u.b0 = p.weights_s + p.experts_s * (1 - p.expert_miss**b) + (u.context + b) * p.cached_s
     u.b1 = b * p.cached_s
     overhead = p.fixed_s + b * (p.exchange_token_s + p.sequence_s)
-    steps = k.finish_at[unit, 0] - u.done
+    steps = k.finish[unit, 0, 0] - u.done
     arithmetic = u.a0 >= u.b0
     gap, gain = (u.a0 - u.b0, u.b1 - u.a1) if arithmetic else (u.b0 - u.a0, u.a1 - u.b1)
     if gain > 0 and gap / gain + 1 < steps:
@@ -283,7 +284,7 @@ def prefilled(k: State, unit: int) -> int:
 def finished(k: State, unit: int) -> int:
     """The next sequence that has all its tokens, out of the batch; NOBODY when there is none left."""
     u = k.units[unit]
-    if u.finishing == 0 or k.finish_at[unit, 0] > u.done:
+    if u.finishing == 0 or k.finish[unit, 0, 0] > u.done:
         return NOBODY
     call = finish_pop(k, unit)
     u.written += k.calls[call].output

@@ -46,23 +46,17 @@ def new_state(fleet: Fleet, seed: int) -> State:
         places=places,
         units=units,
         calls=np.zeros(_CALLS, tables.CALL),
-        free=np.arange(_CALLS, dtype=np.int64),
         timers=np.zeros(8 * _CALLS, tables.TIMER),
-        queue=np.zeros(n_units, np.int64),
-        finish_at=np.zeros((n_units, batch + 1), np.int64),
-        finish_who=np.zeros((n_units, batch + 1), np.int64),
+        finish=np.zeros((n_units, 2, batch + 1), np.int64),
         phase=np.zeros((n_units, 16), np.int64),
-        again=np.full((_CALLS, len(sites)), math.inf),
+        again=np.full((_CALLS, 2, len(sites)), math.inf),
         order=np.zeros((_CALLS, len(sites)), np.int64),
-        good=np.zeros((len(sites), tables.BUCKETS), np.int64),
-        bad=np.zeros((len(sites), tables.BUCKETS), np.int64),
-        budget=np.zeros((2, tables.BUCKETS), np.int64),
+        windows=np.zeros((2 * len(sites) + 2, tables.BUCKETS), np.int64),
         edges=np.zeros(0, tables.EDGE),
         ended=np.zeros(4 * _CALLS, tables.ENDED),
-        ties=np.zeros(len(sites)),
-        prefix_key=np.full(_PREFIXES, NOBODY, np.int64),
-        prefix_mark=np.zeros(_PREFIXES, np.int64),
+        prefixes=np.full((_PREFIXES, 2), NOBODY, np.int64),
     )
+    state.calls["spare"] = np.arange(_CALLS)
     for row, site in enumerate(sites):
         if site.placement is not None:
             _push_tick(state, row, float(places["tick_s"][row]))
@@ -72,21 +66,19 @@ def new_state(fleet: Fleet, seed: int) -> State:
 def grown(state: State) -> State:
     """The same with more room where it had become scarce."""
     world = state.world[0]
-    if 2 * world["prefixes"] > state.prefix_key.size:
+    if 2 * world["prefixes"] > len(state.prefixes):
         state = _rehashed(state)
     old = state.calls.size
     size = 2 * old
-    free = np.zeros(size, np.int64)
-    free[: world["free_n"]] = state.free[: world["free_n"]]
-    free[world["free_n"] : world["free_n"] + old] = np.arange(old, size)
+    calls, spare = _padded(state.calls, size), int(world["free_n"])
+    calls["spare"][spare : spare + old] = np.arange(old, size)
     world["free_n"] += old
-    wider = np.full((size, state.again.shape[1]), math.inf)
+    wider = np.full((size, *state.again.shape[1:]), math.inf)
     wider[:old] = state.again
     order = np.zeros((size, state.order.shape[1]), np.int64)
     order[:old] = state.order
     return state._replace(
-        calls=_padded(state.calls, size),
-        free=free,
+        calls=calls,
         again=wider,
         order=order,
         timers=_padded(state.timers, 8 * size),
@@ -243,20 +235,19 @@ def _padded(table: tables.Table, size: int) -> tables.Table:
 def _rehashed(state: State) -> State:
     """Room for more prefixes; what its unit has certainly pushed out is forgotten."""
     units, places = state.units, state.places
-    kept = np.flatnonzero(state.prefix_key != NOBODY)
-    keys, marks = state.prefix_key[kept], state.prefix_mark[kept]
+    keys, marks = state.prefixes[state.prefixes[:, 0] != NOBODY].T
     unit = keys % 65_536
     fresh = units["written"][unit] - marks <= 16 * places["kv_blocks"][units["place"][unit]]
     keys, marks = keys[fresh], marks[fresh]
     size = max(_PREFIXES, 1 << int(4 * keys.size).bit_length())
-    table, mark = np.full(size, NOBODY, np.int64), np.zeros(size, np.int64)
+    table = np.full((size, 2), NOBODY, np.int64)
     for key, value in zip(keys.tolist(), marks.tolist(), strict=True):
         at = (key * 0x9E3779B97F4A7C1 & (1 << 63) - 1) >> 17 & size - 1
-        while table[at] != NOBODY:
+        while table[at, 0] != NOBODY:
             at = at + 1 & size - 1
-        table[at], mark[at] = key, value
+        table[at] = key, value
     state.world["prefixes"] = keys.size
-    return state._replace(prefix_key=table, prefix_mark=mark)
+    return state._replace(prefixes=table)
 
 
 def kinds(sites: Sequence[Site]) -> tuple[Kind, ...]:
