@@ -46,7 +46,7 @@ class Crowd:
 
     async def call(self) -> None:
         cost_usd, tokens = self.random.uniform(0.01, LARGEST_USD), self.random.randint(100, 900)
-        patience = 4
+        patience = 2
         while True:
             answer = self.limiter.reserve(self.plan, tokens, cost_usd, self.clock.monotonic_s())
             if isinstance(answer, Reservation):

@@ -95,7 +95,7 @@ def test_ten_thousand_calls_at_once_spend_no_more_than_the_budget(database: str,
     assert ended == CALLS
     assert spent == crowds.spent()
     assert spent <= BUDGET
-    assert spent > BUDGET * 0.8, "far less than there was: shares lay idle"
+    assert spent > BUDGET * 0.7, "far less than there was: shares lay idle"
     assert sum(result["most_under_way"] for result in results) > 1000
     assert {result["outstanding"] for result in results} == {0}
     told = books(database)

@@ -49,6 +49,7 @@ class Limiter:
 
     def at_backend(self, plan: Plan, backend: str) -> Plan:
         """What applies to an attempt at a backend besides."""
+        plan = self.plan(plan.key, plan.team, plan.model)  # the one given may be from before a reload, or before `tidy`
         found = plan.at_backends.get(backend)
         if found is None:
             values = {"key": plan.key, "team": plan.team, "model": plan.model, "backend": backend}
@@ -106,7 +107,7 @@ class Limiter:
 
     def allows(self, plan: Plan, tokens: int, cost_usd: float | None, now_s: float) -> Refusal | None:
         """The same question without taking anything: for candidates, before one is asked."""
-        if not plan:
+        if now_s < plan.turns_s and _fits(plan, tokens, cost_usd):
             return None
         refusal, _ = self._look_closely(plan, tokens, cost_usd, now_s)
         return refusal
@@ -176,6 +177,23 @@ class Limiter:
 
 def _lasts(refusal: Refusal) -> float:
     return float("inf") if refusal.retry_after_s is None else refusal.retry_after_s
+
+
+def _fits(plan: Plan, tokens: int, cost_usd: float | None) -> bool:
+    for one in plan.ones:
+        if one.free < 1:
+            return False
+    for rate in plan.tokens:
+        if rate.free < tokens:
+            return False
+    if plan.money:
+        if cost_usd is None:
+            return False
+        nano_usd = int(cost_usd * NANO + 0.5)
+        for budget in plan.money:
+            if budget.free < nano_usd:
+                return False
+    return True
 
 
 def _needs(plan: Plan, tokens: int, nano_usd: int) -> Iterable[tuple[Share, int]]:
