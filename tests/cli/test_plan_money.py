@@ -57,17 +57,23 @@ def test_compare_for_programs(tmp_path: Path) -> None:
     assert list(focus_problems(list(rows[0]), rows)) == []
     table = rows_of(run(plan_money.compare, *arguments[:1], "--draws", "0", "--csv").stdout)
     assert len(table) == 25
-    assert sum(float(row["paid_usd"]) for row in table if row["option"] == "cloud") == pytest.approx(
-        found["comparison"]["options"][0]["paid_usd"]
-    )
+    cloud = sum(float(row["paid_usd"]) for row in table if row["option"] == "cloud")
+    assert cloud == pytest.approx(found["comparison"]["options"][0]["paid_usd"])
 
 
 def test_compare_with_a_simulations_usage(tmp_path: Path) -> None:
     usage = tmp_path / "usage.json"
+    served = {
+        "calls": 2e8,
+        "prompt_tokens": 1e11,
+        "completion_tokens": 1e10,
+        "energy_kwh": 20_000,
+        "peak_kw": 6.0,
+        "units": 2,
+    }
     rows: list[dict[str, Any]] = [
-        {"option": "onprem", "place": "servers", "year": year, "calls": 2e8, "prompt_tokens": 1e11, "completion_tokens": 1e10, "energy_kwh": 20_000, "peak_kw": 6.0, "units": 2}
-        for year in range(1, 6)
-    ]  # fmt: skip
+        {"option": "onprem", "place": "servers", "year": year} | served for year in range(1, 6)
+    ]
     usage.write_text(json.dumps(rows))
     found = json.loads(
         run(plan_money.compare, str(EXAMPLES / "compare.toml"), "--usage", str(usage), "--draws", "0", "--json").stdout
@@ -133,11 +139,26 @@ def test_breakeven() -> None:
 def state(tmp_path: Path) -> Path:
     with closing(Keeper(tmp_path / "journal" / "worker-0.db", Settings(), ManualClock())) as keeper:
         for number in range(100):
+            odd = bool(number % 2)
             record = Record(
-                version=VERSION, call=f"c{number}", at_s=1.7e9 + number * 8000, gateway="g/0", snapshot="s", endpoint="chat/completions",
-                principal="=web" if number % 2 else "batch", team="shop", model="chat", backend="api", status=200, ttft_s=0.9, duration_s=4.0,
-                prompt_tokens=500, completion_tokens=100, cost_usd=0.004 if number % 2 else 0.001, data_class="confidential" if number % 2 else "public",
-            )  # fmt: skip
+                version=VERSION,
+                call=f"c{number}",
+                at_s=1.7e9 + number * 8000,
+                gateway="g/0",
+                snapshot="s",
+                endpoint="chat/completions",
+                principal="=web" if odd else "batch",
+                team="shop",
+                model="chat",
+                backend="api",
+                status=200,
+                ttft_s=0.9,
+                duration_s=4.0,
+                prompt_tokens=500,
+                completion_tokens=100,
+                cost_usd=0.004 if odd else 0.001,
+                data_class="confidential" if odd else "public",
+            )
             assert keeper.write([(record.call, record.at_s, encode_record(record))]) is None
     return tmp_path
 

@@ -1,5 +1,7 @@
 """Break-even volumes, and the published table."""
 
+from pathlib import Path
+
 import pytest
 from tests.planner.money_plans import owned, small, tokens
 
@@ -109,3 +111,17 @@ def test_costs_that_the_paper_leaves_out() -> None:
 def test_nonsense_for_the_paper(name: str, value: float, remedy: str) -> None:
     with pytest.raises(MoneyError, match=remedy):
         reproduce({name: value})
+
+
+def test_the_documentation_says_what_is_computed() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "planner-money.md").read_text(encoding="utf-8")
+
+    def months(model: str, service: str) -> str:
+        steps = next(one.steps for one in reproduce().ladders if (one.model, one.service) == (model, service))
+        ends = (steps[0], steps[-1])
+        return " to ".join(
+            "never" if one.months is None else f"{one.months:.1f}{'†' * one.outlives_hardware}" for one in ends
+        )
+
+    for model in ("Kimi-K2", "Qwen3-235B", "Llama-3.3-70B", "EXAONE 4.0 32B"):
+        assert f"| {model} | {months(model, 'GPT-5')} | {months(model, 'Claude-4 Opus')} |" in text

@@ -145,8 +145,7 @@ def browser() -> Iterator[Any]:
         shown.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1100])
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1100, "light")])
 def test_a_browser_shows_it(browser: Any, text: str, tmp_path: Path, width: int, scheme: str) -> None:
     (tmp_path / "report.html").write_text(text, encoding="utf-8")
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
