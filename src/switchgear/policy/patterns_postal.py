@@ -16,18 +16,23 @@ _STREET = any_of(
     "Row Rue Run Shoal Shoals Shore Shores Skyway Spring Springs Spur Spurs Square Squares Sq Station Stravenue "
     "Stream Street Streets St Summit Terrace Ter Throughway Trace Track Trafficway Trail Trailer Tunnel Turnpike "
     "Underpass Union Unions Valley Valleys Via Viaduct View Views Village Villages Ville Vista Walk Walks Wall Way "
-    "Ways Well Wells"
+    "Ways Well Wells Lock Locks Centre Centreway Chase Circuit Crossroads Esplanade Gate Grange Link Parade Pocket "
+    "Quay Reserve Retreat Rise Strand Marg Nagar Chowk Ganj"
 )
-"""United States Postal Service, Publication 28, appendix C1: suffixes of streets, and the commonest of their abbreviations."""
+"""United States Postal Service, Publication 28, appendix C1, with the commonest abbreviations; what Australia, Britain and India add."""
 _CITY = r"(?:,?[ \n]\d{4,5}(?:[ ][A-Z]{2})?[ ]§U§L{2,24})?"
 """A postal code and the place, where they follow."""
 _NAME = r"§U[\w.'’\-\u0080-\U0010ffff]{1,30}"
-_GERMANIC = r"(?:stra(?:ß|ss)e|str\.|[wW]eg|[pP]latz|[aA]llee|gasse|[rR]ing|damm|ufer|straat|laan|plein|gracht|kade|singel|dijk)"
+_GERMANIC = (
+    r"(?:stra(?:ß|ss)e|str\.|[wW]eg|[pP]latz|[aA]llee|gasse|[rR]ing|damm|ufer|straat|laan|plein|gracht|kade|singel|dijk"
+    r"|dreef|pad|boulevard|steeg)"
+)
 _GERMANIC_APART = r"(?:Stra(?:ß|ss)e|Str\.|Weg|Platz|Allee|Ring|Ufer|Damm)"
 _FRENCH = r"(?:rue|avenue|boulevard|chemin|place|impasse|allée|quai|cours|route)"
 _ROMANCE = (
-    r"(?:Calle|C/|Avenida|Avda\.?|Av\.|Plaza|Paseo|Pasaje|Ronda|Vial|Via|Viale|Piazza|Corso|Largo|Vicolo|Strada|Borgo|Contrada"
-    r"|Rua|Travessa|Alameda|ul\.|ulica|aleja|al\.|pl\.)"
+    r"(?:Calle|C/|Avenida|Avda\.?|Av\.|Plaza|Paseo|Pasaje|Pasadizo|Ronda|Rambla|Glorieta|Camino|Cuesta|Acceso|Vial|Via|Viale|Piazza|Piazzale"
+    r"|Corso|Largo|Vicolo|Strada|Borgo|Contrada|Rotonda|Incrocio|Canale|Stretto|Rua|Travessa|Alameda|Estrada|Ladeira|Praça|Esplanada|Jardim"
+    r"|Viaduto|Residencial|ul\.|ulica|aleja|al\.|pl\.|plac)"
 )
 """Spanish, Italian, Portuguese; Polish, which is built alike."""
 _OF = r"(?:(?:de|del|du|des|della|delle|la|le|les|los|las|el|da|do|dos|d'|l'|d’|l’)[ ]?){0,2}"
@@ -35,7 +40,7 @@ _OF = r"(?:(?:de|del|du|des|della|delle|la|le|les|los|las|el|da|do|dos|d'|l'|d�
 POSTAL: tuple[Shape, ...] = (
     Shape(
         Detector.POSTAL_ADDRESS,
-        r"\d{1,6}[A-Za-z]?[ ](?:(?:[NSEW]|[NS][EW]|North|South|East|West)\.?[ ])?"
+        r"\d{1,6}(?:/\d{1,5})?[A-Za-z]?[ ](?:(?:[NSEW]|[NS][EW]|North|South|East|West)\.?[ ])?"
         rf"(?:[A-Z][\w.'’\-]{{0,24}}[ ]|\d{{1,3}}(?:st|nd|rd|th)[ ]){{1,4}}{_STREET}\b\.?(?:[ ](?:[NSEW]|[NS][EW])\b)?"
         r"(?:,?[ ](?:Apt|Suite|Unit|Ste|Room|Floor|#)\.?[ ]?[\w\-]{1,6})?"
         r"(?:,?[ \n](?:[A-Z][\w.'’\-]{1,24},?[ ]){1,3}[A-Z]{2}[ ]\d{5}(?:-\d{4})?)?",

@@ -13,7 +13,7 @@ _BITS_PER_CHARACTER = 3.0
 """Random base64 of 20 characters has about 4.1, of hexadecimal 3.4; English words have 2.5 to 3."""
 _PLACEHOLDER = re.compile(
     r"x{4}|\*{3}|\.{3}|<|\$[{(]|%[(s]|\{\{|example|changeme|change[_-]me|placeholder|redacted|your|dummy|sample|secret$|password$|token$"
-    r"|environ|getenv|process\.env|\(\)|^[a-z_.]+$|^[A-Z_]+$|^[A-Z][a-zA-Z]+$",
+    r"|environ|getenv|process\.env|^[\w.]+\(|^[a-z_.]+$|^[A-Z_]+$|^[A-Z][a-zA-Z]+$",
     re.IGNORECASE | re.ASCII,
 )
 _LONGEST_KEY = 16_000

@@ -135,7 +135,7 @@ def _types(
     screening: Screening, table: str, rule: str, names: Iterable[str], further: frozenset[str]
 ) -> frozenset[str]:
     """The types that `find` stands for. `all` and own names include own patterns and lists."""
-    own = {one.name for one in (*screening.patterns, *screening.word_lists)}
+    own = {pattern.name for pattern in screening.patterns} | {words.name for words in screening.word_lists}
     on = frozenset(screening.detectors if screening.detectors is not None else Detector)
     types: set[str] = set()
     for name in names:

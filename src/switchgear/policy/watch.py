@@ -104,9 +104,7 @@ class Watch:
             known = self._known(found, known)
         whole = [finding for finding in found if finding.end <= known]
         judged = judge(self._held, whole, self._rules, self._verdict)
-        edits, cut = self._edits(judged, known)
-        if cut is not None:
-            known = cut
+        edits, known = self._edits(judged, known)
         end, pieces = self._take(known, edits)
         self._note(judged, end)
         self._forget(end, whole)
@@ -139,26 +137,25 @@ class Watch:
             self._rest = _REST.get(unfinished.type, _REST_OF_TOKEN)
         return unfinished.end
 
-    def _edits(self, judged: list[Judged], known: int) -> tuple[list[Edit], int | None]:
-        """What is replaced within the first `known` characters, in order, and where to stop before that, for a block or a placeholder."""
+    def _edits(self, judged: list[Judged], known: int) -> tuple[list[Edit], int]:
+        """What is replaced within the first `known` characters, in order; and how many may go: none from a block on."""
         edits: list[Edit] = []
         for finding, action, rule in judged:
             if action is AnswerAction.BLOCK:
                 self.blocked_by = rule
-                return edits, finding.start
+                known = finding.start
+                break
             if action is AnswerAction.REDACT:
                 edits.append(Edit(finding.start, finding.end, self._mask(finding)))
-        masked = list(edits)
-        cut: int | None = None
+        masked = tuple(edits)
         for edit in self._put_back.edits(self._held):
-            if any(edit.start < other.end and other.start < edit.end for other in masked):
-                continue
             if edit.end <= known:
-                edits.append(edit)
+                if not any(edit.start < other.end and other.start < edit.end for other in masked):
+                    edits.append(edit)
             elif edit.start < known:
-                cut = edit.start  # a placeholder that has come, but not all of it may go yet
+                known = edit.start
         edits.sort()
-        return edits, cut
+        return edits, known
 
     def _mask(self, finding: Finding) -> str:
         """In JSON a bare number's stead is taken by a string."""
