@@ -287,3 +287,14 @@ def test_a_clock_that_is_set_back_gives_no_money_twice() -> None:
     desk.clock._now_s -= 3600
     desk.clock._monotonic_s += 1
     assert desk.refuse(cost_usd=0.5).code is RefusalCode.BUDGET
+
+
+def test_after_a_quiet_minute_everything_is_there_again_at_once() -> None:
+    desk = Desk(Limit(requests_per_minute=30))
+    for _ in range(30):
+        desk.admit()
+        desk.clock.advance(1.5)
+    desk.clock.advance(61)
+    for _ in range(30):
+        desk.admit()
+    desk.refuse()
