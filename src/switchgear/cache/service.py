@@ -72,7 +72,9 @@ class AnswerCache(Generic[E]):
 
     def tidy(self, now_s: float) -> int:
         """Called once a second: looks at a thirtieth of the memory each time and forgets what is over. Returns how many went."""
-        self._most = max(self._most, len(self.memory))  # of the largest it was, so that it keeps its pace while it shrinks
+        self._most = max(
+            self._most, len(self.memory)
+        )  # of the largest it was, so that it keeps its pace while it shrinks
         gone = self.memory.sweep(now_s, 64 + self._most // 30)
         if not len(self.memory):
             self._most = 0

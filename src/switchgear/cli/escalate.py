@@ -226,8 +226,8 @@ def plot(points: list[Point], chosen: Point) -> list[str]:
     rows = [[" "] * _PLOT_COLUMNS for _ in range(_PLOT_ROWS)]
     for place, (one, other) in enumerate(zip(across, up, strict=True)):
         column = _scaled(one, min(across), max(across), _PLOT_COLUMNS)
-        row = _PLOT_ROWS - 1 - _scaled(other, min(up), max(up), _PLOT_ROWS)
-        rows[row][column] = "o" if place == len(points) else "·"
+        down = _PLOT_ROWS - 1 - _scaled(other, min(up), max(up), _PLOT_ROWS)
+        rows[down][column] = "o" if place == len(points) else "·"
     lines = [f"{'quality':>8}"]
     for number, row in enumerate(rows):
         label = f"{max(up):.3f}" if number == 0 else f"{min(up):.3f}" if number == _PLOT_ROWS - 1 else ""

@@ -7,13 +7,15 @@ takes 0.9 (a small object with three properties); `fastjsonschema` makes Python 
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jsonschema_rs
 import msgspec
 
 from switchgear.confidence.shapes import UNREADABLE
 from switchgear.core.snapshot import Endpoint
+
+if TYPE_CHECKING:
+    import jsonschema_rs
 
 _decode = msgspec.json.Decoder().decode
 _SCHEMA_BYTES = 256 * 1024
@@ -81,6 +83,8 @@ def _format_of(raw: bytes) -> Format | None:
 def _schema_format(schema: Any) -> Format | None:
     if schema is None:
         return ANY_OBJECT
+    import jsonschema_rs  # 5 MB, for those who judge answers by a schema alone
+
     try:
         validator = jsonschema_rs.validator_for(schema, pattern_options=jsonschema_rs.RegexOptions(), offline=True)
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError, TypeError):
