@@ -78,6 +78,12 @@ NONSENSE: list[tuple[str, Change, str, str]] = [
         "calls_per_month",
         "add up to 1",
     ),
+    (
+        "a share without an end",
+        _set(_work, "cached_share_of_prompt", {"lognormal": {"p10": 0.2, "p90": 0.8}}),
+        "cached_share_of_prompt",
+        "triangular or uniform",
+    ),
     ("triangle upside down", _set(_work, "calls_per_month", {"triangular": [3, 2, 1]}), "calls_per_month", "lowest"),
     ("two distributions", _set(_work, "calls_per_month", {"value": 1.0, "uniform": [1, 2]}), "calls_per_month", "one of"),
     ("no value", _set(_work, "calls_per_month", {"source": "x"}), "calls_per_month", "exactly one"),

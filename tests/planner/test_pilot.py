@@ -1,5 +1,7 @@
 """Which workloads to try first, from records."""
 
+from typing import Any
+
 import pytest
 
 from switchgear.core.record import VERSION, Outcome, Record
@@ -10,23 +12,25 @@ KINDS = {"api": "cloud", "box": "appliance"}
 DAY_S = 86_400.0
 
 
-def call(day: float, **fields: object) -> Record:
-    given = {
-        "principal": "web", "team": "shop", "model": "chat", "backend": "api", "outcome": Outcome.OK, "duration_s": 3.0, "ttft_s": 1.0,
-        "prompt_tokens": 800, "completion_tokens": 60, "cost_usd": 0.01, "data_class": "internal",
-    } | fields  # fmt: skip
-    return Record(
-        version=VERSION,
-        call=f"c{day}",
-        at_s=day * DAY_S,
-        gateway="g/0",
-        snapshot="s",
-        endpoint="chat/completions",
-        **given,
-    )  # type: ignore[arg-type]  # the fields above are of their types
+def call(day: float, **fields: Any) -> Record:
+    given: dict[str, Any] = {
+        "principal": "web",
+        "team": "shop",
+        "model": "chat",
+        "backend": "api",
+        "outcome": Outcome.OK,
+        "duration_s": 3.0,
+        "ttft_s": 1.0,
+        "prompt_tokens": 800,
+        "completion_tokens": 60,
+        "cost_usd": 0.01,
+        "data_class": "internal",
+    }
+    where: dict[str, Any] = {"version": VERSION, "gateway": "g/0", "snapshot": "s", "endpoint": "chat/completions"}
+    return Record(call=f"c{day}", at_s=day * DAY_S, **(where | given | fields))
 
 
-def days(count: int = 40, **fields: object) -> list[Record]:
+def days(count: int = 40, **fields: Any) -> list[Record]:
     return [call(index * 10 / (count - 1), **fields) for index in range(count)]
 
 

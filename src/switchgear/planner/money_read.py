@@ -200,6 +200,11 @@ def range_problems(part: msgspec.Struct) -> Iterator[Problem]:
         low, high = given.support
         lowest, highest = kind["low"], kind["high"]
         unit = f" {kind['unit']}" if kind["unit"] else ""
+        if given.lognormal is not None and (lowest > 0 or highest == 1.0):
+            yield Problem(
+                path, "has a lognormal distribution, which has no ends", "Give triangular or uniform, within its range."
+            )
+            continue
         if not (low > lowest if kind["above"] else low >= lowest) or low != low:
             bound = f"above {lowest:g}" if kind["above"] else f"{lowest:g} or more"
             yield Problem(path, f"is {low:g}{unit}", kind["hint"] or f"Give {bound}{unit}.")
