@@ -295,6 +295,8 @@ def test_after_a_quiet_minute_everything_is_there_again_at_once() -> None:
         desk.admit()
         desk.clock.advance(1.5)
     desk.clock.advance(61)
+    (counter,) = desk.limiter.view(desk.clock.monotonic_s()).counters
+    assert (counter.left, counter.bound) == (30, 30)
     for _ in range(30):
         desk.admit()
     desk.refuse()
