@@ -173,10 +173,16 @@ class Plane:
     def _learn_plans(self) -> None:
         """Have the first call of a kind, which is all that most tests send, go the way of all that follow it."""
         table = self.gateway.table
-        for key, endpoint, route in itertools.product(self.snapshot.keys, Endpoint, table.routes.values()):
-            allowed = key.models is None or route.name in key.models
-            if allowed and (plan := Plan.of(table.snapshot, "test/0", key, endpoint, route)) is not None:
-                table.plans(key, endpoint)[json.dumps(route.name).encode()] = plan
+        for key in self.snapshot.keys:
+            credential = next(one for one in table.identity.credentials if one.principal.name == key.name)
+            principal = credential.principal
+            for endpoint, route in itertools.product(Endpoint, table.routes.values()):
+                if principal.models is not None and route.name not in principal.models:
+                    continue
+                admission = table.admission(principal, route, ())
+                plan = Plan.of(table.snapshot, "test/0", principal, endpoint, admission)
+                if plan is not None:
+                    table.plans(principal, endpoint, None)[json.dumps(route.name).encode()] = plan
 
     @functools.cached_property
     def client(self) -> AsyncOpenAI:
@@ -192,6 +198,7 @@ class Plane:
         await self.gateway.desk.tasks.close()
         for pool in self.gateway.table.pools.values():
             await pool.close()
+        await self.builder.identities.close()
         for place in self.places.values():
             await place.close()
 

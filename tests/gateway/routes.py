@@ -40,6 +40,11 @@ def make_route(places: Mapping[str, Mapping[str, Any]], **model: Any) -> table.R
     return table.Builder({}).build(snapshot).routes["chat"]
 
 
+def anywhere(route: table.Route) -> table.Admission:
+    """Where a call may go that no policy is about."""
+    return table.Admission(route, None, "", None, route.targets, ())
+
+
 def make_head(endpoint: Endpoint = Endpoint.CHAT, **fields: Any) -> CallHead:
     """The head of a call to `chat`."""
     fields.setdefault("model", "chat")
@@ -53,7 +58,7 @@ def make_call(route: table.Route, head: CallHead, *, deadline_s: float = 1000.0)
     loop = asyncio.get_running_loop()
     desk = Desk(loop, "test/0", loop.time, None, refuse_unrecorded=False)  # type: ignore[arg-type]  # it leaves no record
     exchange = Exchange(None, b"POST", b"/", {}, b"", None, 0.0)  # type: ignore[arg-type]  # gone
-    call = Call(desk, table.Table(route_snapshot(), {}, {}), exchange, "call_x", head.endpoint, 0.0, 0.0, 0)
+    call = Call(desk, table.Builder({}).build(route_snapshot()), exchange, "call_x", head.endpoint, 0.0, 0.0, 0)
     call.head, call.route, call.deadline_s = head, route, deadline_s
     call.candidates = list(route.targets)
     note_attempt(call, route.targets[0])

@@ -3,13 +3,14 @@
 from typing import Any
 
 import pytest
-from tests.gateway.routes import make_head, make_route, usd
+from tests.gateway.routes import anywhere, make_head, make_route, usd
 
-from switchgear.core.snapshot import Breaker, Endpoint, Key, Prices
+from switchgear.core.snapshot import Breaker, Endpoint, Prices
 from switchgear.gateway.candidates import REASONS, allowed_route, candidates_of, refusal
 from switchgear.gateway.errors import Refused
 from switchgear.gateway.head import CallHead
 from switchgear.gateway.table import Route
+from switchgear.identity.model import Principal, PrincipalKind, Principals
 
 NOW_S = 100.0
 TOOLS = {"tools": [{"type": "function", "function": {"name": "f"}}]}
@@ -18,8 +19,8 @@ IMAGES = {"messages": [{"role": "user", "content": [{"type": "image_url", "image
 SCHEMA = {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {}}}}
 
 
-def key(**changes: Any) -> Key:
-    return Key(name="k", sha256="0" * 64, **changes)
+def key(**changes: Any) -> Principal:
+    return Principals().of(PrincipalKind.KEY, "k", **changes)
 
 
 def break_down(route: Route, backend: str, now_s: float = NOW_S) -> None:
@@ -34,7 +35,7 @@ def fill(route: Route, backend: str) -> None:
 
 
 def split(route: Route, head: CallHead) -> tuple[list[str], dict[str, str]]:
-    candidates, ruled_out = candidates_of(route, head, NOW_S)
+    candidates, ruled_out = candidates_of(route, head, NOW_S, anywhere(route))
     return [one.backend_name for one in candidates], {one.backend: one.reason for one in ruled_out}
 
 
@@ -58,7 +59,7 @@ def test_what_a_target_lacks_rules_it_out(
     head = make_head(**fields)
     assert split(route, head) == (["b"], {"a": reason})
     alone = make_route({"a": place}, **model)
-    error = refusal(alone, candidates_of(alone, head, NOW_S)[1], NOW_S)
+    error = refusal(alone, candidates_of(alone, head, NOW_S, anywhere(alone))[1], NOW_S)
     assert (error.code, error.param, error.retry_after_s) == ("no_capable_target", "model", None)
     assert f"a/m {REASONS[reason]}" in str(error)
 
@@ -68,11 +69,11 @@ def test_an_open_breaker_rules_out_until_it_lets_a_probe_through() -> None:
     break_down(route, "a", NOW_S - 4.0)
     assert split(route, make_head()) == (["b"], {"a": "breaker_open"})
     break_down(route, "b")
-    _, ruled_out = candidates_of(route, make_head(), NOW_S)
+    _, ruled_out = candidates_of(route, make_head(), NOW_S, anywhere(route))
     error = refusal(route, ruled_out, NOW_S)
     assert (error.code, error.status) == ("no_target_available", 503)
     assert error.retry_after_s == pytest.approx(6.0), "the first of them is asked again then"
-    assert candidates_of(route, make_head(), NOW_S + 6.0)[0], "and now it may"
+    assert candidates_of(route, make_head(), NOW_S + 6.0, anywhere(route))[0], "and now it may"
 
 
 def test_a_full_backend_is_ruled_out() -> None:
@@ -80,14 +81,14 @@ def test_a_full_backend_is_ruled_out() -> None:
     fill(route, "a")
     assert split(route, make_head()) == (["b"], {"a": "full"})
     fill(route, "b")
-    error = refusal(route, candidates_of(route, make_head(), NOW_S)[1], NOW_S)
+    error = refusal(route, candidates_of(route, make_head(), NOW_S, anywhere(route))[1], NOW_S)
     assert (error.code, error.retry_after_s) == ("no_target_available", 1.0)
 
 
 def test_when_to_come_back_is_told_by_those_that_could_serve_the_call() -> None:
     route = make_route({"unable": {"tools": False}, "broken": {"breaker": Breaker(consecutive=1, open_s=10.0)}})
     break_down(route, "broken")
-    error = refusal(route, candidates_of(route, make_head(**TOOLS), NOW_S)[1], NOW_S)
+    error = refusal(route, candidates_of(route, make_head(**TOOLS), NOW_S, anywhere(route))[1], NOW_S)
     assert error.code == "no_target_available"
     assert error.retry_after_s == pytest.approx(10.0), "the one that lacks tools will never do"
 
@@ -100,7 +101,7 @@ def test_a_pin_leaves_one_backend() -> None:
 def test_a_refusal_of_a_pinned_call_speaks_of_its_backend_alone() -> None:
     route = make_route({"a": {}, "b": {"tools": False}})
     head = make_head(model="chat@b", **TOOLS)
-    error = refusal(route, candidates_of(route, head, NOW_S)[1], NOW_S)
+    error = refusal(route, candidates_of(route, head, NOW_S, anywhere(route))[1], NOW_S)
     assert error.code == "no_capable_target"
     assert "a/m" not in str(error)
     assert "b/m cannot call tools" in str(error)
@@ -129,7 +130,7 @@ def test_a_targets_own_window_and_prices_come_before_its_backends() -> None:
         ("other@a", key(pin=True), "model_not_found", 404),
     ],
 )
-def test_models_and_pins_that_a_key_may_not_call(name: str, who: Key, code: str, status: int) -> None:
+def test_models_and_pins_that_a_key_may_not_call(name: str, who: Principal, code: str, status: int) -> None:
     with pytest.raises(Refused) as caught:
         allowed_route({"chat": make_route({"a": {}})}, make_head(model=name), who)
     assert (caught.value.code, caught.value.status, caught.value.param) == (code, status, "model")

@@ -4,6 +4,8 @@ from hashlib import sha256
 
 from switchgear.core.snapshot import Backend, Endpoint, Key, Kind, Model, Target, make_snapshot
 from switchgear.gateway.table import Builder
+from switchgear.identity.model import Principal
+from switchgear.identity.refusals import UNKNOWN_KEY
 
 
 def test_a_proxy_gets_the_absolute_form_and_its_credentials() -> None:
@@ -21,6 +23,8 @@ def test_a_proxy_gets_the_absolute_form_and_its_credentials() -> None:
 def test_only_a_key_whose_hash_is_known_is_known() -> None:
     key = Key(name="demo", sha256=sha256(b"sk-sg-one").hexdigest())
     table = Builder({}).build(make_snapshot({}, {}, (key,)))
-    assert table.identify(b"sk-sg-one") is not None
-    assert table.identify(b"sk-sg-two") is None
-    assert table.identify(key.sha256.encode()) is None, "the hash is not the key"
+    known = table.identity.identify(b"sk-sg-one", 0.0)
+    assert isinstance(known, Principal)
+    assert known.name == "demo"
+    assert table.identity.identify(b"sk-sg-two", 0.0) == UNKNOWN_KEY
+    assert table.identity.identify(key.sha256.encode(), 0.0) == UNKNOWN_KEY, "the hash is not the key"

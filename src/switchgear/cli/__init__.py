@@ -11,6 +11,7 @@ _COMMANDS = {
     "gateway": "switchgear.cli.gateway:gateway",
     "check": "switchgear.cli.check:check",
     "key": "switchgear.cli.key:key",
+    "policy": "switchgear.cli.policy:policy",
     "records": "switchgear.cli.records:records",
     "explain": "switchgear.cli.records:explain",
     "emulate": "switchgear.cli.emulate:emulate",

@@ -7,6 +7,8 @@
     ├── CallError                   gateway.errors a call that ends in an error body
     ├── WireError                   wire.errors    HTTP, TLS and sockets
     ├── JournalError                journal.errors records could not be kept or read
+    ├── IdentityError               identity.errors who calls cannot be told
+    ├── PolicyError                 policy.errors  policies and screens that cannot be used
     ├── BackendError                backends.errors an answer that a backend should not have given
     ├── HardwareError               hardware       figures that make no sense
     └── EmulatorError               emulator       a fault or a profile that cannot be emulated

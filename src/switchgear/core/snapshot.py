@@ -9,6 +9,32 @@ from typing import Annotated
 
 import msgspec
 
+from switchgear.core.authorization import Authorization, Jurisdiction, Word
+from switchgear.core.data_class import DataClass
+from switchgear.core.identity import Certificate, Key, OidcProvider
+
+__all__ = [
+    "Backend",
+    "BackendTls",
+    "Breaker",
+    "Capabilities",
+    "ContinueTurn",
+    "Delivery",
+    "Endpoint",
+    "Hedge",
+    "Key",
+    "Kind",
+    "Model",
+    "Prices",
+    "Retry",
+    "Snapshot",
+    "Target",
+    "Timeouts",
+    "decode_snapshot",
+    "encode_snapshot",
+    "make_snapshot",
+]
+
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Amount = Annotated[float, msgspec.Meta(ge=0)]
 Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -145,6 +171,12 @@ class Backend(Part, frozen=True, kw_only=True):
     """File that holds its API key."""
     region: str = ""
     """Where it stands."""
+    jurisdiction: Jurisdiction = ""
+    """Whose law it is under, widest first: `EU`, or `EU/DE`, which is in the EU as well. Empty: not known."""
+    labels: tuple[Word, ...] = ()
+    """Words of your own that policies may ask for."""
+    attested: bool = False
+    """Whether it proved what it runs. Not known is not attested."""
     max_in_flight: Count = 1024
     """Calls that one worker may have there at a time."""
     prices: Prices | None = None
@@ -218,21 +250,10 @@ class Model(Part, frozen=True, kw_only=True):
     """For the whole chain of attempts, seconds."""
     max_cost_usd: Amount | None = None
     """For the whole chain of attempts, US dollars, by estimate before each; targets without prices are then ruled out."""
-
-
-class Key(Part, frozen=True, kw_only=True):
-    """A caller's key; only its hash is known here."""
-
-    name: Name
-    """Who it belongs to; stands in records."""
-    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-    """SHA-256 of the key in lower-case hexadecimal; `switchgear key new` prints it."""
-    team: str = ""
-    """The team that its calls are counted for."""
-    models: tuple[str, ...] | None = None
-    """Models that it may call; all where not given."""
-    pin: bool = False
-    """Whether it may choose a backend itself with model@backend."""
+    labels: tuple[Word, ...] = ()
+    """Words of your own that policies may ask for."""
+    data_class: DataClass | None = None
+    """What its calls carry at least: public, internal, confidential or restricted."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -242,12 +263,32 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     backends: dict[str, Backend]
     models: dict[str, Model]
     keys: tuple[Key, ...]
+    oidc: dict[str, OidcProvider] = {}
+    certificates: tuple[Certificate, ...] = ()
+    authorization: Authorization = Authorization()
 
 
-def make_snapshot(backends: dict[str, Backend], models: dict[str, Model], keys: tuple[Key, ...]) -> Snapshot:
+def make_snapshot(
+    backends: dict[str, Backend],
+    models: dict[str, Model],
+    keys: tuple[Key, ...],
+    *,
+    oidc: dict[str, OidcProvider] | None = None,
+    certificates: tuple[Certificate, ...] = (),
+    authorization: Authorization | None = None,
+) -> Snapshot:
     """A snapshot whose id is the first 12 hexadecimal digits of the SHA-256 of its content: same content, same id."""
-    content = msgspec.msgpack.Encoder(order="deterministic").encode((backends, models, keys))
-    return Snapshot(id=hashlib.sha256(content).hexdigest()[:12], backends=backends, models=models, keys=keys)
+    made = Snapshot(
+        id="",
+        backends=backends,
+        models=models,
+        keys=keys,
+        oidc=oidc or {},
+        certificates=certificates,
+        authorization=authorization or Authorization(),
+    )
+    content = msgspec.msgpack.Encoder(order="deterministic").encode(made)
+    return msgspec.structs.replace(made, id=hashlib.sha256(content).hexdigest()[:12])
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:

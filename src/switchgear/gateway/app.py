@@ -10,11 +10,13 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from switchgear.core.snapshot import Delivery, Endpoint, Key
+from switchgear.core.record import AttemptKind
+from switchgear.core.snapshot import Delivery, Endpoint
 from switchgear.gateway.call import Call, Desk
+from switchgear.gateway.caller import Caller, declared_class, plans_for, refused, who
 from switchgear.gateway.candidates import allowed_route, candidates_of, refusal
 from switchgear.gateway.dispatch import Dispatch
-from switchgear.gateway.errors import CATALOGUE, Refused, error_body
+from switchgear.gateway.errors import CATALOGUE, Refused, challenge, error_body
 from switchgear.gateway.head import (
     ASSUMED_COMPLETION_TOKENS,
     UNREADABLE,
@@ -23,7 +25,9 @@ from switchgear.gateway.head import (
 )
 from switchgear.gateway.straight import StraightWay
 from switchgear.gateway.strategies import STRATEGIES, Ask
-from switchgear.gateway.table import Plan, Route, Table
+from switchgear.gateway.table import Admission, Plan, Route, Table
+from switchgear.identity.model import Pending, Principal
+from switchgear.identity.refusals import Refusal
 from switchgear.wire.errors import RefusedRequest
 from switchgear.wire.exchange import JSON, Exchange
 
@@ -35,15 +39,8 @@ _FORWARDED = (b"openai-beta", b"traceparent", b"tracestate", b"x-request-id", b"
 _DELIVERY = b"x-switchgear-delivery"
 _TIMEOUT = b"x-switchgear-timeout-s"
 _READ = frozenset((*_FORWARDED, _DELIVERY, _TIMEOUT))
-
-
-class Caller(msgspec.Struct, frozen=True, eq=False):
-    """What is known of a connection's caller by the head of its request: its key, by the table that said so."""
-
-    table: Table
-    key: Key | None
-    plans: dict[bytes, Plan] | None = None
-    """For a head that says nothing which a decision needs: what is known of its calls by their model."""
+_LOOKED_AT = frozenset((*_READ, b"content-encoding"))
+"""Headers for which each call is looked at."""
 
 
 class Gateway:
@@ -70,42 +67,40 @@ class Gateway:
 
     def check_head(self, exchange: Exchange) -> RefusedRequest | None:
         """Who calls is known before the body is read. The refusal itself is left to `handle`, which leaves a record."""
-        exchange.context = caller = self._recognize(exchange)
-        authorization = exchange.headers.get(b"authorization")
-        if caller.key is None and exchange.method == b"POST" and _large(exchange.headers):
-            code = "missing_key" if authorization is None else "invalid_api_key"
-            return RefusedRequest(401, code, CATALOGUE[code].meaning)
+        answer = self._recognize(exchange)
+        if exchange.method == b"POST" and not isinstance(answer, Principal | Pending) and _large(exchange.headers):
+            error = refused(answer, exchange.headers)
+            if error is not None:
+                return RefusedRequest(error.status, error.code, str(error))
         return None
 
-    def _identify(self, headers: Mapping[bytes, bytes]) -> Key | None:
-        authorization = headers.get(b"authorization")
-        if authorization is not None and authorization[:7].lower() == b"bearer ":
-            return self.table.identify(authorization[7:].strip())
-        return None
-
-    def _recognize(self, exchange: Exchange) -> Caller:
-        """Who calls, and whether its calls may go the short way."""
-        key, headers = self._identify(exchange.headers), exchange.headers
-        endpoint = _ENDPOINTS.get(exchange.target)
-        if key is None or endpoint is None or exchange.method != b"POST" or not _READ.isdisjoint(headers):
-            return Caller(self.table, key)
-        if headers.get(b"content-encoding", b"identity") != b"identity":
-            return Caller(self.table, key)
-        return Caller(self.table, key, self.table.plans(key, endpoint))
-
-    def _key(self, exchange: Exchange) -> Key | None:
-        """Whose call this is, by the keys that are served now: a connection may have shown its key to a table before."""
+    def _recognize(self, exchange: Exchange) -> "Principal | Refusal | Pending | None":
+        """Who sends a request; what is known of it is kept for those that follow with the same head."""
+        table, headers = self.table, exchange.headers
+        answer, credential = who(exchange, table, self.desk.now_s())
         caller = exchange.context
-        if isinstance(caller, Caller) and caller.table is self.table:
-            return caller.key
-        return self._identify(exchange.headers)
+        if not isinstance(caller, Caller):
+            exchange.context = caller = Caller()
+        caller.table, caller.credential, caller.plans = table, credential, None
+        if isinstance(answer, Principal) and exchange.method == b"POST" and _LOOKED_AT.isdisjoint(headers):
+            caller.plans = plans_for(table, answer, _ENDPOINTS.get(exchange.target), headers)
+        return answer
+
+    def _who(self, exchange: Exchange) -> "Principal | Refusal | Pending | None":
+        """Whose call this is now, by the table that is served: a connection may have shown a key to another, or in its time."""
+        caller = exchange.context
+        if isinstance(caller, Caller) and caller.table is self.table and caller.credential is not None:
+            answer = caller.credential.answer(self.desk.now_s())
+            if answer is not None:
+                return answer
+        return self._recognize(exchange)
 
     def handle(self, exchange: Exchange) -> None:
         """One request. POST to an endpoint is a call; all else is answered at once."""
         caller = exchange.context
         if isinstance(caller, Caller) and caller.plans and caller.table is self.table:
             try:
-                if self._straight.take(exchange, caller.table, caller.plans):
+                if self._straight.take(exchange, caller):
                     return
             except (*UNREADABLE, Refused):
                 pass  # the long way says what is wrong with it
@@ -122,8 +117,33 @@ class Gateway:
         started_s, body = exchange.received_s, exchange.body
         at_s = self.desk.now_s() - (monotonic() - started_s)
         call = Call(self.desk, self.table, exchange, self._call_id(at_s), endpoint, started_s, at_s, len(body))
+        answer = self._who(exchange)
+        if isinstance(answer, Pending):
+            self._wait(call, answer)
+        else:
+            self._begin(call, answer)
+
+    def _wait(self, call: Call, pending: Pending) -> None:
+        """Who calls is known once a provider's keys are read."""
+
+        def gone() -> None:
+            pending.cancel()
+            call.gone()
+
+        def settled(answer: "Principal | Refusal") -> None:
+            try:
+                self._begin(call, answer)
+            except Exception as error:
+                log.exception("call %s met a defect", call.id)
+                call.defect(error)
+
+        call.exchange.on_gone = gone
+        pending.then(settled)
+
+    def _begin(self, call: Call, answer: "Principal | Refusal | None") -> None:
+        exchange = call.exchange
         try:
-            head, route = self._admit(call)
+            head, route = self._admit(call, answer)
         except Refused as error:
             call.refuse(error)
             return
@@ -140,15 +160,22 @@ class Gateway:
             log.exception("call %s met a defect", call.id)
             call.defect(error)
 
-    def _learn(self, call: Call, head: CallHead, route: Route) -> None:
+    # -- the short way --
+
+    def _learn(self, call: Call, head: CallHead, admission: Admission) -> None:
         """A plain call went the long way: the next of its kind need not."""
-        caller, key = call.exchange.context, call.key
-        if not isinstance(caller, Caller) or caller.plans is None or caller.table is not self.table or key is None:
+        caller, principal = call.exchange.context, call.principal
+        if (
+            not isinstance(caller, Caller)
+            or caller.plans is None
+            or caller.table is not self.table
+            or principal is None
+        ):
             return
         raw = msgspec.json.encode(head.model)
         # one spelling of each name: what is kept stays bounded
         if raw not in caller.plans and not head.pin and bytes(head.fields["model"]) == raw:
-            plan = Plan.of(call.table.snapshot, self.desk.name, key, call.endpoint, route)
+            plan = Plan.of(call.table.snapshot, self.desk.name, principal, call.endpoint, admission)
             if plan is not None:
                 caller.plans[raw] = plan
 
@@ -160,14 +187,11 @@ class Gateway:
 
     # -- identify, authorize, admit, route --
 
-    def _admit(self, call: Call) -> tuple[CallHead, Route]:
-        exchange, table, desk = call.exchange, self.table, self.desk
-        key = self._key(exchange)
-        if key is None:
-            if b"authorization" not in exchange.headers:
-                raise Refused("missing_key", "Send your key as a header: Authorization: Bearer KEY.")
-            raise Refused("invalid_api_key", "The key is not known here.")
-        call.key = key
+    def _admit(self, call: Call, answer: "Principal | Refusal | None") -> tuple[CallHead, Route]:
+        exchange, table, desk = call.exchange, call.table, self.desk
+        if (error := refused(answer, exchange.headers)) is not None or not isinstance(answer, Principal):
+            raise error or TypeError("who is not refused is a principal")
+        principal = call.principal = answer
         if desk.refuse_unrecorded and not desk.recorder.writable:
             raise Refused(
                 "journal_unavailable",
@@ -179,27 +203,52 @@ class Gateway:
             raise Refused("unsupported_content_encoding", "Send the body uncompressed.")
         head = call.head = read_head(call.endpoint, exchange.body)
         exchange.body = b""  # its fields live on in `head`
-        route = call.route = allowed_route(table.routes, head, key)
+        route = call.route = allowed_route(table.routes, head, principal)
+        admission = table.admission(principal, route, (declared_class(headers),))
+        call.admission, call.reach, call.data_class = admission, admission.reach, admission.class_word
+        self._authorize(admission, principal)
         now_s = monotonic()
         config = route.config
         call.deadline_s = call.started_s + config.deadline_s
         call.delivery = config.delivery
         if not _READ.isdisjoint(headers):
             self._read_headers(call, headers)
-        candidates, call.ruled_out = candidates_of(route, head, now_s)
+        candidates, call.ruled_out = candidates_of(route, head, now_s, admission)
         if not candidates:
             raise refusal(route, call.ruled_out, now_s)
         if len(candidates) > 1 and config.strategy != "priority":
             ask = Ask(now_s, head.prompt_tokens(4.0), head.max_tokens or ASSUMED_COMPLETION_TOKENS, self._random)
             candidates = STRATEGIES[config.strategy](candidates, ask)
-        if candidates[0].state.rest_until_s > now_s:  # it asked to be left alone: whoever did not comes first
+        reach = call.reach
+        if reach is not None and not reach.uniform:  # some may be asked later only: after a failure, or beside another
+            candidates.sort(key=lambda target: target not in reach.allowed[AttemptKind.FIRST])
+            if candidates[0] not in reach.allowed[AttemptKind.FIRST]:
+                raise refusal(route, call.ruled_out, now_s)
+        elif candidates[0].state.rest_until_s > now_s:  # it asked to be left alone: whoever did not comes first
             candidates.sort(key=lambda target: target.state.rest_until_s > now_s)
         call.candidates = candidates
-        self._learn(call, head, route)
+        self._learn(call, head, admission)
         route.state.retries.call(now_s)
         if config.hedge is not None:
             route.state.hedges.call(now_s)
         return head, route
+
+    def _authorize(self, admission: Admission, principal: Principal) -> None:
+        """Raises Refused where the principal may not have its call anywhere, whatever the moment."""
+        route, told = admission.route, admission.data_class
+        most = principal.max_data_class
+        if most is not None:
+            carries = told or self.table.snapshot.authorization.unknown_class
+            if carries > most:
+                raise Refused(
+                    "data_class_not_allowed",
+                    f"{principal.name!r} may send data up to class {most.value}, and this call counts as {carries.value}"
+                    f"{'' if told else ', because nobody declared its class'}. Send less sensitive data,"
+                    " declare its class with x-switchgear-data-class, or ask for the right.",
+                )
+        if not admission.targets and self.table.authorizer is not None:
+            refusal = self.table.authorizer.refuse(self.table.standing(principal), route.name, told)
+            raise Refused("forbidden_by_policy", refusal.message)
 
     def _read_headers(self, call: Call, headers: Mapping[bytes, bytes]) -> None:
         for name in _FORWARDED:
@@ -238,10 +287,18 @@ class Gateway:
         if exchange.method not in (b"GET", b"HEAD"):
             _error(exchange, "method_not_allowed", "Models are read with GET.", b"allow: GET\r\n")
             return
-        key = self._key(exchange)
-        if key is None:
-            code = "invalid_api_key" if b"authorization" in exchange.headers else "missing_key"
-            _error(exchange, code, CATALOGUE[code].meaning)
+        answer = self._who(exchange)
+        if isinstance(answer, Pending):
+            exchange.on_gone = answer.cancel
+            answer.then(lambda settled: self._list(exchange, target, settled))
+        else:
+            self._list(exchange, target, answer)
+
+    def _list(self, exchange: Exchange, target: bytes, key: "Principal | Refusal | None") -> None:
+        error = refused(key, exchange.headers)
+        if error is not None or not isinstance(key, Principal):
+            if error is not None:
+                exchange.reply(error.status, error.body(), JSON + challenge(error.code))
             return
         routes = {name: route for name, route in self.table.routes.items() if key.models is None or name in key.models}
         if target == _MODELS:

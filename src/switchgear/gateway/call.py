@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from switchgear.core.record import VERSION, Attempt, AttemptOutcome, Outcome, Record, RuledOut
-from switchgear.core.snapshot import Delivery, Endpoint, Key
+from switchgear.core.record import VERSION, Attempt, AttemptKind, AttemptOutcome, Outcome, Record, RuledOut
+from switchgear.core.snapshot import Delivery, Endpoint
 from switchgear.core.tasks import TaskOwner
-from switchgear.gateway.errors import CallError, Failed, error_body
+from switchgear.gateway.errors import CallError, Failed, challenge, error_body
 from switchgear.gateway.head import CallHead
 from switchgear.gateway.shape import error_event
-from switchgear.gateway.table import Plan, Route, Table, Target
+from switchgear.gateway.table import Admission, Plan, Route, Table, Target
+from switchgear.identity.model import Principal
 from switchgear.wire.exchange import EVENT_STREAM, JSON, Exchange, header
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ _JOURNAL_RETRY_S = 5.0
 if TYPE_CHECKING:
     from switchgear.gateway.attempt import Try
     from switchgear.gateway.failure import Failure
+    from switchgear.policy.authz_model import Reach
 
 
 class Recorder(Protocol):
@@ -97,7 +99,7 @@ class Call(msgspec.Struct, eq=False):
     """Makes the driver of a call that was sent without one, when it needs one."""
     plan: Plan | None = None
     """Where it went the short way."""
-    key: Key | None = None
+    principal: Principal | None = None
     head: CallHead | None = None
     route: Route | None = None
     deadline_s: float = 0.0
@@ -107,6 +109,12 @@ class Call(msgspec.Struct, eq=False):
     """Header lines that go to the backend with each attempt."""
     ruled_out: list[RuledOut] = []
     attempts: list[Attempt] = []
+    reach: "Reach[Target] | None" = None
+    """What policies say of its targets; None: there are none."""
+    data_class: str = ""
+    """What it carries, for the record."""
+    admission: Admission | None = None
+    """Where it may go, whatever the moment; None where it went the short way: its plan has it."""
     committed: bool = False
     """Whether a byte of an answer has gone to the caller."""
     winner: "Try | None" = None
@@ -122,6 +130,11 @@ class Call(msgspec.Struct, eq=False):
     timer: asyncio.TimerHandle | None = None
     over: bool = False
     """Whether it has its end."""
+
+    def may_go(self, target: Target, kind: AttemptKind) -> bool:
+        """Whether policies let an attempt of this kind go to one of the candidates."""
+        reach = self.reach
+        return reach is None or reach.uniform or target in reach.allowed[kind]
 
     @property
     def hurried(self) -> bool:
@@ -249,15 +262,16 @@ class Call(msgspec.Struct, eq=False):
     def _end_with_error(
         self, outcome: Outcome, status: int, code: str, body: bytes, retry_after_s: float | None
     ) -> None:
-        head = self._error_head(retry_after_s)
+        head = self._error_head(code, retry_after_s)
         self.answer_bytes = len(body)
         exchange = self.exchange
         self._end(outcome, status, code, lambda: exchange.reply(status, body, head))
 
-    def _error_head(self, retry_after_s: float | None) -> bytes:
+    def _error_head(self, code: str, retry_after_s: float | None) -> bytes:
         head = JSON + header("x-switchgear-call", self.id) + header("x-switchgear-attempts", str(len(self.attempts)))
         if self.attempts:
             head += header("x-switchgear-backend", self.attempts[-1].backend)
+        head += challenge(code)
         if retry_after_s is not None:
             head += header("retry-after", str(max(1, round(retry_after_s + 0.499))))
         return head
@@ -276,7 +290,11 @@ class Call(msgspec.Struct, eq=False):
             if error is None or not desk.refuse_unrecorded:
                 send()
             elif self.exchange.status == 0:
-                self.exchange.reply(503, error_body("journal_unavailable", text), self._error_head(_JOURNAL_RETRY_S))
+                self.exchange.reply(
+                    503,
+                    error_body("journal_unavailable", text),
+                    self._error_head("journal_unavailable", _JOURNAL_RETRY_S),
+                )
             else:
                 self.exchange.finish(error_event(self.endpoint, "journal_unavailable", text))
 
@@ -289,7 +307,7 @@ class Call(msgspec.Struct, eq=False):
         self.winner = None  # it refers to this call: no cycle is left for the collector
         if self.candidates:
             self.desk.calls -= 1
-        key, head, target, attempts = self.key, self.head, self.answered, self.attempts
+        principal, head, target, attempts = self.principal, self.head, self.answered, self.attempts
         record = Record(
             VERSION,
             self.id,
@@ -297,9 +315,9 @@ class Call(msgspec.Struct, eq=False):
             self.desk.name,
             self.table.snapshot.id,
             self.endpoint.value,
-            key.name if key is not None else "",
-            key.team if key is not None else "",
-            "",
+            principal.name if principal is not None else "",
+            principal.team if principal is not None else "",
+            self.data_class,
             head.model if head is not None else "",
             head.pin if head is not None else "",
             head.streamed if head is not None else False,

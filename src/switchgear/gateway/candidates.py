@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from switchgear.core.record import RuledOut
-from switchgear.core.snapshot import Key
 from switchgear.gateway.errors import Refused
 from switchgear.gateway.head import ASSUMED_COMPLETION_TOKENS, CallHead
-from switchgear.gateway.table import Route, Target
+from switchgear.gateway.table import Admission, Route, Target
+from switchgear.identity.model import Principal
 
 _LACKS = {
     "lacks_endpoint": "does not serve this endpoint",
@@ -19,11 +19,23 @@ _LACKS = {
     "unpriced": "has no price to hold against max_cost_usd",
 }
 _BUSY = {"breaker_open": "is broken at the moment", "full": "is full"}
-REASONS = {**_LACKS, **_BUSY, "not_pinned": "is not the backend that the caller chose"}
-"""Every reason for which a target is ruled out, in words."""
+_POLICY = {
+    "forbidden": "is forbidden by a policy",
+    "policy_failed": "is refused because a policy could not be evaluated",
+    "not_permitted": "is permitted by no policy",
+}
+REASONS = {**_LACKS, **_BUSY, **_POLICY, "not_pinned": "is not the backend that the caller chose"}
+"""Every reason for which a target is ruled out, in words. Ids of policies may follow a reason after a colon."""
 
 
-def allowed_route(routes: dict[str, Route], head: CallHead, key: Key) -> Route:
+def why_out(reason: str) -> str:
+    """Why a target was ruled out, with the policies that did."""
+    word, _, ids = reason.partition(":")
+    text = REASONS.get(word, word)  # a record may be of a newer version
+    return f"{text} ({ids.replace(',', ', ')})" if ids else text
+
+
+def allowed_route(routes: dict[str, Route], head: CallHead, principal: Principal) -> Route:
     """The model that a key may call under this name. Raises Refused."""
     route = routes.get(head.model)
     if route is None:
@@ -32,15 +44,15 @@ def allowed_route(routes: dict[str, Route], head: CallHead, key: Key) -> Route:
             f"No model {head.model!r} here; GET /v1/models lists those that this key may call.",
             param="model",
         )
-    if key.models is not None and head.model not in key.models:
+    if principal.models is not None and head.model not in principal.models:
         raise Refused(
-            "model_not_allowed", f"The key {key.name!r} may not call the model {head.model!r}.", param="model"
+            "model_not_allowed", f"The key {principal.name!r} may not call the model {head.model!r}.", param="model"
         )
     if head.pin:
-        if not key.pin:
+        if not principal.pin:
             raise Refused(
                 "pin_not_allowed",
-                f"The key {key.name!r} may not choose a backend; call {head.model!r} without @, or set pin = true for the key.",
+                f"The key {principal.name!r} may not choose a backend; call {head.model!r} without @, or set pin = true for the key.",
                 param="model",
             )
         if all(target.backend_name != head.pin for target in route.targets):
@@ -53,18 +65,20 @@ def allowed_route(routes: dict[str, Route], head: CallHead, key: Key) -> Route:
     return route
 
 
-def candidates_of(route: Route, head: CallHead, now_s: float) -> tuple[list[Target], list[RuledOut]]:
+def candidates_of(
+    route: Route, head: CallHead, now_s: float, admission: Admission
+) -> tuple[list[Target], list[RuledOut]]:
     """The targets that may serve the call now, as configured, and those that may not with the reason."""
     if head.plain and head.endpoint in route.every and _short(route, head):
-        for target in route.targets:
+        for target in admission.targets:
             backend_state = target.backend_state
             if not target.state.breaker.closed or backend_state.in_flight >= backend_state.max_in_flight:
                 break
         else:
-            return list(route.targets), []
+            return list(admission.targets), list(admission.ruled_out)
     candidates: list[Target] = []
-    ruled_out: list[RuledOut] = []
-    for target in route.targets:
+    ruled_out: list[RuledOut] = list(admission.ruled_out)
+    for target in admission.targets:
         if head.pin and target.backend_name != head.pin:
             reason = "not_pinned"
         else:
@@ -104,13 +118,10 @@ def too_dear(target: Target, head: CallHead, budget_usd: float) -> str:
 def refusal(route: Route, ruled_out: Sequence[RuledOut], now_s: float) -> Refused:
     """The error for a call that has no candidate: what each target lacks, or when to come back."""
     why = "; ".join(
-        f"{out.backend}/{out.model} {REASONS[out.reason]}" for out in ruled_out if out.reason != "not_pinned"
+        f"{out.backend}/{out.model} {why_out(out.reason)}" for out in ruled_out if out.reason != "not_pinned"
     )
-    waits = [
-        target.state.breaker.retry_after_s(now_s)
-        for target, out in zip(route.targets, ruled_out, strict=True)  # without a candidate every target is ruled out
-        if out.reason in _BUSY
-    ]
+    reasons = {(out.backend, out.model): out.reason for out in ruled_out}
+    waits = [target.state.breaker.retry_after_s(now_s) for target in route.targets if reasons.get(target.name) in _BUSY]
     if waits:
         return Refused(
             "no_target_available",

@@ -63,12 +63,14 @@ class Chain:
 
     def _choose(self, now_s: float) -> tuple[Target, AttemptKind, float] | None:
         for target in self._remaining:
-            if self.free(target, now_s):
+            if self.free(target, now_s) and self._call.may_go(target, AttemptKind.FALLBACK):
                 return target, AttemptKind.FALLBACK, 0.0
         again = [
             (when_s, target)
             for target, when_s in self._again.items()
-            if self._affordable(target) and _open_by(target, when_s, now_s)
+            if self._affordable(target)
+            and _open_by(target, when_s, now_s)
+            and self._call.may_go(target, AttemptKind.RETRY)
         ]
         if not again:
             return None
@@ -91,7 +93,7 @@ class Chain:
     def hedge(self, now_s: float) -> Target | None:
         """A second target to ask beside a slow first, if there is one and the budgets allow it."""
         for target in self._remaining:
-            if self.free(target, now_s):
+            if self.free(target, now_s) and self._call.may_go(target, AttemptKind.HEDGE):
                 if not self._route.state.hedges.take(now_s):
                     return None
                 self._remaining.remove(target)

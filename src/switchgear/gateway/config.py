@@ -11,15 +11,18 @@ from collections.abc import Mapping
 from pathlib import Path as File
 from typing import Any, NamedTuple
 
+from switchgear.core.authorization import Authorization
 from switchgear.core.errors import ConfigError, Problem
 from switchgear.core.snapshot import Snapshot, make_snapshot
 from switchgear.gateway.config_checks import check_gateway, check_keys, check_names
 from switchgear.gateway.config_decode import Decoder
 from switchgear.gateway.config_files import check_files
+from switchgear.gateway.config_may import check_identities, check_policies
 from switchgear.gateway.config_model import Config, Durability, GatewayConfig, GatewayTls, OnJournalFailure
 from switchgear.gateway.config_places import check_backends, check_models
 from switchgear.gateway.findings import Findings
 from switchgear.gateway.lines import Lines, dotted
+from switchgear.policy.cedar_files import load_policies
 
 __all__ = [
     "Config",
@@ -133,7 +136,11 @@ def _check(raw: dict[str, Any], findings: Findings, environment: Mapping[str, st
     check_backends(doc)
     check_models(doc)
     check_files(doc, environment)
-    return config if isinstance(config, Config) else None
+    if not isinstance(config, Config):
+        return None
+    check_identities(config, findings)
+    check_policies(config, findings)
+    return config
 
 
 def _unreadable(problem: Problem) -> Inspected:
@@ -161,5 +168,14 @@ def _syntax_problem(text: str, lines: Lines, error: Exception) -> Problem:
 
 
 def snapshot_of(config: Config) -> Snapshot:
-    """What a data plane serves from, of a configuration."""
-    return make_snapshot(config.backends, config.models, config.keys)
+    """What a data plane serves from, of a configuration. Reads the files of policies; raises ConfigError where one cannot be read."""
+    return make_snapshot(
+        config.backends,
+        config.models,
+        config.keys,
+        oidc=config.oidc,
+        certificates=config.certificates,
+        authorization=Authorization(
+            texts=load_policies(config.policy.files), teams=config.teams, unknown_class=config.policy.unknown_class
+        ),
+    )

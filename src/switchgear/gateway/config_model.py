@@ -8,7 +8,9 @@ from typing import Annotated
 
 import msgspec
 
-from switchgear.core.snapshot import Backend, Count, Key, Model, Part
+from switchgear.core.authorization import Policies, Team
+from switchgear.core.identity import Certificate, Key, OidcProvider
+from switchgear.core.snapshot import Backend, Count, Model, Part
 from switchgear.gateway.config_secrets import is_secret_header
 from switchgear.wire.model import Limits
 
@@ -70,6 +72,10 @@ class Config(Part, frozen=True, kw_only=True):
 
     gateway: GatewayConfig = GatewayConfig()
     keys: tuple[Key, ...] = ()
+    oidc: dict[str, OidcProvider] = msgspec.field(default_factory=dict)
+    certificates: tuple[Certificate, ...] = ()
+    teams: dict[str, Team] = msgspec.field(default_factory=dict)
+    policy: Policies = Policies()
     backends: dict[str, Backend]
     models: dict[str, Model]
 
@@ -81,6 +87,10 @@ class Config(Part, frozen=True, kw_only=True):
         return [
             ("gateway", self.gateway),
             ("keys", self.keys),
+            ("oidc", self.oidc),
+            ("certificates", self.certificates),
+            ("teams", self.teams),
+            ("policy", self.policy),
             ("backends", {name: _masked(backend) for name, backend in self.backends.items()}),
             ("models", self.models),
         ]

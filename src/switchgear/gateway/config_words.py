@@ -2,20 +2,25 @@
 
 from typing import get_args
 
-import msgspec
 from msgspec import inspect
 
-from switchgear.core.snapshot import Key, Name
+from switchgear.core.authorization import Jurisdiction, Word
+from switchgear.core.identity import Sha256
+from switchgear.core.snapshot import Name
 
 _PATTERNS = {
     get_args(Name)[1].pattern: "a name (letters, digits and . _ : / -, at most 128, a letter or digit first)",
-    get_args(msgspec.structs.fields(Key)[1].type)[1].pattern: "64 lower-case hexadecimal digits",
+    get_args(Sha256)[1].pattern: "64 lower-case hexadecimal digits",
+    get_args(Word)[1].pattern: "a label (letters, digits and . _ : -, at most 64, a letter or digit first)",
+    get_args(Jurisdiction)[1].pattern: "a jurisdiction such as EU or EU/DE",
 }
 
 
 def describe(info: inspect.Type) -> str:
     """`a number above 0`, `one of cloud, onprem, appliance, edge`, `an array of text` …"""
     match info:
+        case inspect.DateTimeType():
+            return "a date and time with its offset, for example 2027-01-31T00:00:00Z"
         case inspect.BoolType():
             return "true or false"
         case inspect.IntType():

@@ -60,12 +60,15 @@ class Dispatch:
     def _rested(self, waited_s: float) -> None:
         """The wait is over, and things may have changed: whoever is free now and asks to be left alone for the shortest time is first."""
         call, now_s = self._call, monotonic()
-        free, call.ruled_out = candidates_of(self._route, self._head, now_s)
+        assert call.admission is not None  # noqa: S101  a call of the short way does not wait for its first target
+        free, call.ruled_out = candidates_of(self._route, self._head, now_s, call.admission)
         candidates = [target for target in call.candidates if target in free]
-        if not candidates:
+        candidates.sort(
+            key=lambda target: (not call.may_go(target, AttemptKind.FIRST), max(target.state.rest_until_s, now_s))
+        )
+        if not candidates or not call.may_go(candidates[0], AttemptKind.FIRST):
             call.refuse(refusal(self._route, call.ruled_out, now_s))
             return
-        candidates.sort(key=lambda target: max(target.state.rest_until_s, now_s))
         call.candidates = candidates
         self._ask_first(waited_s)
 
@@ -207,14 +210,14 @@ class Dispatch:
         call, now_s = self._call, monotonic()
         if len(call.attempts) > self._route.config.retry.attempts or now_s >= call.deadline_s:
             return False
-        if not self._chained().free(target, now_s):
+        kind = AttemptKind.RESCUE if overlap else AttemptKind.CONTINUE
+        if not self._chained().free(target, now_s) or not call.may_go(target, kind):
             return False
         fields: Fields | None = self._fields(target)
         if not overlap:
             fields = continuation_fields(call, target, self._fields(target), rescue.sent)
         if fields is None or not self._route.state.retries.take(now_s):
             return False
-        kind = AttemptKind.RESCUE if overlap else AttemptKind.CONTINUE
         attempt = RescueTry.of(call, target, kind, fields, self._rescued, sent=rescue.sent, overlap=overlap)
         call.winner = attempt
         call.answered = target

@@ -25,6 +25,8 @@ class Shape(NamedTuple):
 
 
 _INVALID = "invalid_request_error"
+_AUTHENTICATION = "authentication_error"
+_PERMISSION = "permission_error"
 _UPSTREAM = "upstream_error"
 _SERVER = "server_error"
 
@@ -51,11 +53,27 @@ CATALOGUE: dict[str, Shape] = {
     "invalid_json": Shape(400, _INVALID, "The body is not a JSON object."),
     "invalid_field": Shape(400, _INVALID, "A field that the gateway reads has the wrong type; `param` names it."),
     "missing_model": Shape(400, _INVALID, "The body names no `model`."),
-    "missing_key": Shape(401, "authentication_error", "No `Authorization: Bearer KEY` header."),
-    "invalid_api_key": Shape(401, "authentication_error", "The key is not known here."),
+    "missing_key": Shape(401, _AUTHENTICATION, "No `Authorization: Bearer KEY` header."),
+    "invalid_api_key": Shape(401, _AUTHENTICATION, "The key is not known here."),
+    "key_expired": Shape(401, _AUTHENTICATION, "The key has expired; ask for a new one."),
+    "key_not_yet_valid": Shape(401, _AUTHENTICATION, "The key is not valid yet; use the one before it until then."),
+    "key_disabled": Shape(403, _PERMISSION, "The key is disabled; ask who runs this gateway why."),
+    "invalid_token": Shape(401, _AUTHENTICATION, "The token's issuer, type, key or signature is not accepted here."),
+    "token_expired": Shape(401, _AUTHENTICATION, "The token has expired; sign in again, or refresh it."),
+    "token_not_yet_valid": Shape(401, _AUTHENTICATION, "The token is not valid yet; check the clocks of this machine and its provider."),
+    "token_wrong_audience": Shape(401, _AUTHENTICATION, "The token is meant for somebody else; ask its provider for this audience."),
+    "token_claims_unusable": Shape(403, _PERMISSION, "The token does not say who calls in the way that is configured here."),
+    "principal_disabled": Shape(403, _PERMISSION, "This identity is disabled here; ask who runs this gateway why."),
+    "identity_provider_unavailable": Shape(503, _SERVER, "The token cannot be verified now, as its provider does not answer; try again."),
+    "unknown_certificate": Shape(401, _AUTHENTICATION, "The client certificate is nobody's here."),
+    "certificate_expired": Shape(401, _AUTHENTICATION, "The certificate's identity has expired here; ask for a new one."),
+    "certificate_disabled": Shape(403, _PERMISSION, "The certificate's identity is disabled here."),
+    "ambiguous_certificate": Shape(403, _PERMISSION, "The certificate matches several identities; ask who runs this gateway."),
+    "data_class_not_allowed": Shape(403, _PERMISSION, "The caller may not send data of this class; the message says which it may."),
+    "forbidden_by_policy": Shape(403, _PERMISSION, "Policies let no target take the call; the message names them and what would do."),
     "model_not_found": Shape(404, _INVALID, "No such model; `GET /v1/models` lists those that the key may call."),
-    "model_not_allowed": Shape(403, "permission_error", "The key may not call this model."),
-    "pin_not_allowed": Shape(403, "permission_error", "The key may not choose a backend with model@backend."),
+    "model_not_allowed": Shape(403, _PERMISSION, "The key may not call this model."),
+    "pin_not_allowed": Shape(403, _PERMISSION, "The key may not choose a backend with model@backend."),
     "unknown_pin": Shape(404, _INVALID, "The model has no target at the backend named after `@`."),
     "no_capable_target": Shape(400, _INVALID, "No target of the model can do what the call needs; the message says what lacks where."),
     "no_target_available": Shape(503, _SERVER, "Every target of the model is broken or full; Retry-After says when to come back."),
@@ -96,6 +114,14 @@ class Refused(CallError):
 
 class Failed(CallError):
     """The targets were asked and gave no whole answer."""
+
+
+def challenge(code: str) -> bytes:
+    """The header that an answer with status 401 has (RFC 6750, section 3)."""
+    if code not in CATALOGUE or CATALOGUE[code].status != 401:
+        return b""
+    told = b"" if code == "missing_key" else b' error="invalid_token"'
+    return b"www-authenticate: Bearer%b\r\n" % told
 
 
 def error_body(code: str, message: str, param: str | None = None) -> bytes:

@@ -21,6 +21,15 @@ class Findings:
     def warn(self, path: Path, message: str, remedy: str) -> None:
         self._warnings.append(self._at(path, message, remedy))
 
+    def elsewhere(self, problems: Iterable[Problem], warnings: Iterable[Problem] = ()) -> None:
+        """What is found in another file that this one names: the line goes with that file's name."""
+        self._problems += [_placed(problem) for problem in problems]
+        self._warnings += [_placed(problem) for problem in warnings]
+
+    def refused(self, path: Path) -> bool:
+        """Whether there is a problem at a path already."""
+        return any(problem.path == dotted(path) for problem in self._problems)
+
     @property
     def problems(self) -> list[Problem]:
         """In the order of the file."""
@@ -43,6 +52,11 @@ def suggest(name: str, known: Iterable[str], *, what: str) -> str:
     if near:
         return f'Did you mean "{folded[near[0]]}"?'
     return f"{what}: {', '.join(names) or 'none'}."
+
+
+def _placed(problem: Problem) -> Problem:
+    where = problem.path if problem.line is None else f"{problem.path}:{problem.line}"
+    return Problem(where, problem.message, problem.remedy)
 
 
 def _line(problem: Problem) -> int:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from switchgear.core.record import Attempt, AttemptKind, AttemptOutcome, Outcome, Record, inter_token_s
-from switchgear.gateway.candidates import REASONS
+from switchgear.gateway.candidates import why_out
 from switchgear.gateway.errors import CATALOGUE
 
 _KINDS = {
@@ -57,9 +57,7 @@ def explain(record: Record) -> list[str]:
     lines = [_who(record)]
     if record.pinned:
         lines.append(f"The caller chose the backend {record.pinned}.")
-    lines += [
-        f"Ruled out: {out.backend} ({out.model}) {REASONS.get(out.reason, out.reason)}." for out in record.ruled_out
-    ]
+    lines += [f"Ruled out: {out.backend} ({out.model}) {why_out(out.reason)}." for out in record.ruled_out]
     if record.candidates:
         order = ", then ".join(f"{backend} ({model})" for backend, model in record.candidates)
         lines.append(f"Candidates in order: {order}.")

@@ -15,8 +15,8 @@ from switchgear.backends.errors import BackendError
 from switchgear.core.record import VERSION, Attempt, AttemptKind, AttemptOutcome, Outcome, Record
 from switchgear.gateway.attempt import Try
 from switchgear.gateway.call import PASSED_ON, Call, Desk, Driver, passed_on
+from switchgear.gateway.caller import Caller
 from switchgear.gateway.head import CallHead, decode_fields, limit_of, surely_plain
-from switchgear.gateway.table import Plan, Table
 from switchgear.wire.exchange import Exchange
 
 log = logging.getLogger(__name__)
@@ -34,18 +34,21 @@ class StraightWay:
         self._call_id = call_id
         self._drive = drive
 
-    def take(self, exchange: Exchange, table: Table, plans: dict[bytes, Plan]) -> bool:
+    def take(self, exchange: Exchange, caller: Caller) -> bool:
         """Send the call if it can go this way. False: nothing has happened. Raises what `decode_fields` and `limit_of` do."""
         body, desk = exchange.body, self._desk
         fields = decode_fields(body)
-        plan = plans.get(bytes(fields.get("model", b"")))
+        plan = caller.plans.get(bytes(fields.get("model", b"")))  # type: ignore[union-attr]  # with plans, or it does not come here
+        credential, at_s = caller.credential, desk.now_s()
+        if credential is None or not credential.from_s <= at_s < credential.until_s:
+            return False
         if plan is None or not surely_plain(fields, body) or (desk.refuse_unrecorded and not desk.recorder.writable):
             return False
         route, size, started_s = plan.route, len(body), exchange.received_s
         limit = limit_of(fields)
         if size + limit * route.bytes_per_token > route.short_bytes:
             return False
-        targets = route.targets
+        targets = plan.targets
         for target in targets:
             state, backend_state = target.state, target.backend_state
             if (
@@ -54,13 +57,13 @@ class StraightWay:
                 or backend_state.in_flight >= backend_state.max_in_flight
             ):
                 return False
-        first, at_s = targets[0], desk.now_s()
+        first = targets[0]
         route.state.retries.call(started_s)
         fields["model"] = first.model_raw
         endpoint = plan.endpoint
         call = Call(
             desk,
-            table,
+            caller.table,  # type: ignore[arg-type]  # a caller with plans has one
             exchange,
             self._call_id(at_s),
             endpoint,
@@ -69,7 +72,7 @@ class StraightWay:
             size,
             self._drive,
             plan,
-            plan.key,
+            plan.principal,
             CallHead(endpoint, fields, route.name, max_tokens=limit)
             if limit
             else CallHead(endpoint, fields, route.name),
@@ -77,6 +80,11 @@ class StraightWay:
             started_s + plan.deadline_s,
             plan.delivery,
             targets,
+            b"",
+            plan.ruled_out,
+            [],
+            plan.reach,
+            plan.class_word,
         )
         desk.calls += 1
         exchange.on_gone = call.gone
@@ -139,7 +147,6 @@ class StraightTry(Try, eq=False):
                     call.id,
                     call.at_s,
                     *plan.recorded,
-                    call.ruled_out,
                     call.attempts,
                     _OK,
                     200,

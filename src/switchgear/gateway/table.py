@@ -1,25 +1,39 @@
 """A snapshot made ready to serve from: connections, adapters and precomputed bytes for each target; keys by their hash."""
 
-import binascii
-import hmac
 import math
+import random
 import ssl
-from collections.abc import Callable, Mapping
-from hashlib import sha256
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from switchgear.backends.model import Adapter
 from switchgear.backends.registry import PROTOCOLS
+from switchgear.core.clock import Clock, SystemClock
+from switchgear.core.data_class import DataClass
 from switchgear.core.errors import ConfigError, Problem
-from switchgear.core.snapshot import Backend, Endpoint, Key, Model, Snapshot
+from switchgear.core.record import RuledOut
+from switchgear.core.snapshot import Backend, Endpoint, Model, Snapshot
 from switchgear.core.snapshot import Target as TargetConfig
 from switchgear.gateway.state import BackendState, LiveState, ModelState, TargetState
+from switchgear.identity.http_source import http_sources
+from switchgear.identity.model import Principal
+from switchgear.identity.service import Identities, Identity
+from switchgear.policy.authz_cache import Recent
 from switchgear.wire.client import Pool
+from switchgear.wire.errors import TlsError
 from switchgear.wire.exchange import JSON, header
 from switchgear.wire.origin import Origin, parse_url, port_of, proxy_for
 from switchgear.wire.tls import client_context
+
+if TYPE_CHECKING:
+    from switchgear.policy.authz import Authorizer
+    from switchgear.policy.authz_model import Reach, Standing
+
+_CALLERS = 4096
+"""Callers whose plans are kept at least."""
 
 
 class Target:
@@ -125,51 +139,117 @@ class Route:
 
 
 class Plan:
-    """What is known of a plain call by its key, endpoint and model alone: made once, when the first such call has gone the long way."""
+    """What is known of a plain call by its principal, endpoint, declared class and model alone.
 
-    __slots__ = ("deadline_s", "delivery", "endpoint", "key", "recorded", "route")
+    Made once, when the first such call has gone the long way.
+    """
+
+    __slots__ = (
+        "class_word",
+        "deadline_s",
+        "delivery",
+        "endpoint",
+        "principal",
+        "reach",
+        "recorded",
+        "route",
+        "ruled_out",
+        "targets",
+    )
 
     @classmethod
-    def of(cls, snapshot: Snapshot, gateway: str, key: Key, endpoint: Endpoint, route: Route) -> "Plan | None":
+    def of(
+        cls, snapshot: Snapshot, gateway: str, principal: Principal, endpoint: Endpoint, admission: "Admission"
+    ) -> "Plan | None":
         """None where each call needs to be looked at: targets in an order of the moment, hedges, limits of cost."""
-        return cls(snapshot, gateway, key, endpoint, route) if route.straight and endpoint in route.every else None
+        route = admission.route
+        if not route.straight or endpoint not in route.every or not admission.targets:
+            return None
+        if admission.reach is not None and not admission.reach.uniform:
+            return None
+        return cls(snapshot, gateway, principal, endpoint, admission)
 
-    def __init__(self, snapshot: Snapshot, gateway: str, key: Key, endpoint: Endpoint, route: Route) -> None:
-        self.key = key
+    def __init__(
+        self, snapshot: Snapshot, gateway: str, principal: Principal, endpoint: Endpoint, admission: "Admission"
+    ) -> None:
+        route = self.route = admission.route
+        self.principal = principal
         self.endpoint = endpoint
-        self.route = route
+        self.reach = admission.reach
+        self.targets = admission.targets
+        self.class_word = admission.class_word
+        self.ruled_out = list(admission.ruled_out)
+        """Not to be changed."""
         self.deadline_s = route.config.deadline_s
         self.delivery = route.config.delivery
-        call = (gateway, snapshot.id, endpoint.value, key.name, key.team, "", route.name, "", False)
-        self.recorded = (*call, [target.name for target in route.targets])
-        """Fields of the record, from `gateway` to `candidates`. Not to be changed."""
+        caller = (principal.name, principal.team, admission.class_word)
+        call = (gateway, snapshot.id, endpoint.value, *caller, route.name, "", False)
+        self.recorded = (*call, [target.name for target in self.targets], self.ruled_out)
+        """Fields of the record, from `gateway` to `ruled_out`. Not to be changed."""
+
+
+class Admission(NamedTuple):
+    """Where a principal's calls of a model may go, whatever the moment."""
+
+    route: Route
+    data_class: DataClass | None
+    """The strictest that was declared; None: nobody did."""
+    class_word: str
+    """What the record says."""
+    reach: "Reach[Target] | None"
+    """What policies say; None: there are none."""
+    targets: tuple[Target, ...]
+    ruled_out: tuple[RuledOut, ...]
 
 
 class Table:
     """What the hot path looks things up in. Never changed once made."""
 
-    def __init__(self, snapshot: Snapshot, routes: dict[str, Route], pools: dict[str, Pool]) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        routes: dict[str, Route],
+        pools: dict[str, Pool],
+        identity: Identity,
+        authorizer: "Authorizer[Target] | None" = None,
+    ) -> None:
         self.snapshot = snapshot
         self.routes = routes
         self.pools = pools
-        self._plans: dict[tuple[str, Endpoint], dict[bytes, Plan]] = {}
-        self._keys: dict[bytes, tuple[bytes, Key]] = {}
-        for key in snapshot.keys:
-            digest = binascii.unhexlify(key.sha256)
-            self._keys[digest] = (digest, key)
+        self.identity = identity
+        self.authorizer = authorizer
+        self._plans: Recent[tuple[Principal, Endpoint, DataClass | None], dict[bytes, Plan]] = Recent(_CALLERS)
+        self._standings: Recent[Principal, Standing] = Recent(_CALLERS)
 
-    def identify(self, token: bytes) -> Key | None:
-        """The key that a caller showed, if it is known.
-
-        Only hashes are compared: the lookup goes by the hash's own hash, and the final comparison takes constant time.
-        """
-        digest = sha256(token).digest()
-        found = self._keys.get(digest)
-        return found[1] if found is not None and hmac.compare_digest(found[0], digest) else None
-
-    def plans(self, key: Key, endpoint: Endpoint) -> dict[bytes, Plan]:
+    def plans(self, principal: Principal, endpoint: Endpoint, declared: DataClass | None) -> dict[bytes, Plan]:
         """Plans made so far for a caller's calls of an endpoint, by the model as it stands in the body. Add to it what is missing."""
-        return self._plans.setdefault((key.name, endpoint), {})
+        key = (principal, endpoint, declared)
+        found = self._plans.find(key)
+        return found if found is not None else self._plans.keep(key, {})
+
+    def admission(self, principal: Principal, route: Route, declared: Iterable[DataClass | None]) -> Admission:
+        """Which targets a principal may use for a call that carries what was declared: the strictest counts."""
+        authorization = self.snapshot.authorization
+        team = authorization.teams.get(principal.team)
+        told = (principal.data_class, team.data_class if team is not None else None, route.config.data_class, *declared)
+        given = [one for one in told if one is not None]
+        data_class = max(given) if given else None
+        authorizer = self.authorizer
+        if authorizer is None:
+            return Admission(
+                route, data_class, data_class.value if data_class is not None else "", None, route.targets, ()
+            )
+        reach = authorizer.reach[self.standing(principal), route.name, data_class]
+        return Admission(route, data_class, reach.data_class.value, reach, reach.targets, reach.ruled_out)
+
+    def standing(self, principal: Principal) -> "Standing":
+        """What policies can tell of a principal. Only where there are policies."""
+        found = self._standings.find(principal)
+        if found is None:
+            assert self.authorizer is not None  # noqa: S101  as said above
+            made = self.authorizer.standing(principal.name, principal.team, principal.roles)
+            found = self._standings.keep(principal, made)
+        return found
 
     def targets(self) -> list[Target]:
         """All targets of all models, each once."""
@@ -179,7 +259,19 @@ class Table:
 class Builder:
     """Makes tables; keeps what stays the same between two of them (live state, connections)."""
 
-    def __init__(self, environment: Mapping[str, str], read_file: Callable[[str], str] | None = None) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        read_file: Callable[[str], str] | None = None,
+        *,
+        clock: Clock | None = None,
+        state_dir: Path | None = None,
+    ) -> None:
+        """`state_dir` keeps what the providers' keys were, for a start while one cannot be reached."""
+        clock = clock or SystemClock()
+        folder = state_dir / "identity" if state_dir is not None else None
+        sources = http_sources(clock, random.Random(), environment, folder)  # noqa: S311  spreads readings over time
+        self.identities = Identities(sources, clock.now_s)
         self.live = LiveState()
         self._environment = environment
         self._read_file = read_file or (lambda path: Path(path).read_text(encoding="utf-8"))
@@ -196,6 +288,7 @@ class Builder:
                 problems.append(Problem(f"backends.{name}", str(error), "Correct it and load again."))
         if problems:
             raise ConfigError(problems)
+        identity = self._identity(snapshot)
         routes = {
             name: Route(
                 name,
@@ -221,7 +314,14 @@ class Builder:
                 pool.close_idle()
         self._pools = {name: (identity, pool) for name, (identity, pool, _) in made.items()}
         self.live.forget_all_but({t.name for route in routes.values() for t in route.targets}, set(routes))
-        return Table(snapshot, routes, {name: pool for name, (_, pool, _) in made.items()})
+        pools = {name: pool for name, (_, pool, _) in made.items()}
+        return Table(snapshot, routes, pools, identity, _authorizer(snapshot, routes))
+
+    def _identity(self, snapshot: Snapshot) -> Identity:
+        try:
+            return self.identities.build(snapshot.keys, snapshot.oidc, snapshot.certificates)
+        except TlsError as error:
+            raise ConfigError([Problem("oidc", str(error), "Correct it and load again.")]) from error
 
     def _connect(self, name: str, backend: Backend) -> tuple[object, Pool, Adapter]:
         identity = (backend.base_url, backend.tls, backend.max_in_flight)
@@ -269,6 +369,24 @@ class Builder:
             except OSError as error:
                 raise LookupError(f"cannot read api_key_file {backend.api_key_file}: {error.strerror}") from error
         return None
+
+
+def _authorizer(snapshot: Snapshot, routes: dict[str, Route]) -> "Authorizer[Target] | None":
+    """None where there are no policies. Raises ConfigError where they cannot be used."""
+    authorization = snapshot.authorization
+    if not authorization.texts:
+        return None
+    # Cedar's engine takes 40 ms and some MB to load, which who has no policies need not pay.
+    from switchgear.policy.authz import Authorizer
+    from switchgear.policy.cedar import PolicySet
+    from switchgear.policy.cedar_schema import World
+
+    world = World(
+        snapshot.backends, {name: model.labels for name, model in snapshot.models.items()}, authorization.teams
+    )
+    policies = PolicySet.of_checked(authorization.texts, world)  # checked where the configuration was read
+    targets = {name: route.targets for name, route in routes.items()}
+    return Authorizer(policies, targets, unknown_class=authorization.unknown_class)
 
 
 def _one_line(secret: str, where: str) -> str:

@@ -53,7 +53,7 @@ class Worker:
         self._number = number
         self._listeners = listeners
         self._clock = SystemClock()
-        self._builder = Builder(os.environ)
+        self._builder: Builder | None = None
         self._ended = asyncio.Event()
         self._gateway: Gateway | None = None
         self._server: Server | None = None
@@ -91,7 +91,8 @@ class Worker:
         config = self._config = start.config
         assert self._channel is not None  # noqa: S101  over which this came
         recorder = self._recorder = ChannelRecorder(self._channel, strict=config.durability == "strict")
-        table = self._builder.build(start.snapshot)
+        builder = self._builder = Builder(os.environ, clock=self._clock, state_dir=Path(config.state_dir))
+        table = builder.build(start.snapshot)
         desk = Desk(
             asyncio.get_running_loop(),
             f"{socket.gethostname()}/{self._number}",
@@ -100,7 +101,7 @@ class Worker:
             refuse_unrecorded=config.on_journal_failure == "refuse",
         )
         gateway = self._gateway = Gateway(table, desk)
-        self._prober = Prober(gateway, self._builder)
+        self._prober = Prober(gateway, builder)
         self._prober.start(start.snapshot)
         server = self._server = Server(
             gateway.handle,
@@ -131,6 +132,7 @@ class Worker:
         snapshot = msgspec.msgpack.decode(content, type=Snapshot)
         assert self._gateway is not None  # noqa: S101  the supervisor starts a worker before it sends it anything else
         assert self._prober is not None  # noqa: S101  as above
+        assert self._builder is not None  # noqa: S101  as above
         self._gateway.serve(self._builder.build(snapshot))
         self._prober.start(snapshot)
         return snapshot.id
@@ -170,6 +172,8 @@ class Worker:
             await self._server.close()
         if self._prober is not None:
             await self._prober.close()
+        if self._builder is not None:
+            await self._builder.identities.close()
         if self._gateway is not None:
             await self._gateway.desk.tasks.close()
             for pool in self._gateway.table.pools.values():

@@ -41,6 +41,11 @@ class Identity:
         self._recent = tokens.recent
         self._now_s = now_s
 
+    @property
+    def credentials(self) -> Iterable[Credential]:
+        """Those of the keys."""
+        return self._keys.values()
+
     def identify(self, token: bytes, now_s: float) -> Answer | Pending:
         """Who shows this key or token now (Unix time).
 

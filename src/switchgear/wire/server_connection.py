@@ -43,6 +43,7 @@ class ServerConnection(RequestReader, asyncio.Protocol):
         "_short",
         "_timer",
         "peer_certificate",
+        "peer_certificate_der",
         "plain",
         "stalled",
         "transport",
@@ -54,6 +55,8 @@ class ServerConnection(RequestReader, asyncio.Protocol):
         """Whether the caller reads more slowly than its answer is written."""
         self.peer_certificate: dict[str, object] | None = None
         """The certificate that the caller showed and that was verified, as `ssl.SSLSocket.getpeercert` gives it."""
+        self.peer_certificate_der = b""
+        """The same as it was sent."""
         self.transport: asyncio.Transport | None = None
         self._active: Exchange | None = None
         self._short: KnownHead | None = None
@@ -78,6 +81,7 @@ class ServerConnection(RequestReader, asyncio.Protocol):
         server.joined(self)
         if (tls := transport.get_extra_info("ssl_object")) is not None:
             self.peer_certificate = tls.getpeercert() or None
+            self.peer_certificate_der = tls.getpeercert(binary_form=True) or b""
         limit = self._limits.connections
         if server.draining:
             transport.close()

@@ -1,0 +1,56 @@
+"""What a configuration may not say of who may call and what policies allow."""
+
+from pathlib import Path as File
+
+from switchgear.core.errors import ConfigError
+from switchgear.gateway.config_model import Config
+from switchgear.gateway.findings import Findings
+from switchgear.gateway.lines import Path
+from switchgear.identity import checks
+from switchgear.policy.authz_world import groups_of
+from switchgear.policy.cedar_files import load_policies
+from switchgear.policy.cedar_schema import World
+
+
+def check_identities(config: Config, findings: Findings) -> None:
+    """Keys, OpenID providers and certificates beside each other."""
+    for flaw in checks.check(config.keys, config.oidc, config.certificates):
+        if not findings.refused(flaw.path):  # the keys themselves were looked at one by one already
+            findings.refuse(flaw.path, flaw.message, flaw.remedy)
+    for provider_name, provider in config.oidc.items():
+        if provider.ca is not None and not File(provider.ca).is_file():
+            findings.refuse(("oidc", provider_name, "ca"), "names a file that is not there", "Name a PEM file.")
+    for name in _unknown_models(config):
+        findings.refuse(name, "names no model", "Name one of [models], or leave it out to allow all.")
+
+
+def _unknown_models(config: Config) -> list[Path]:
+    named: list[tuple[Path, tuple[str, ...]]] = [
+        *((("oidc", name, "models"), one.models or ()) for name, one in config.oidc.items()),
+        *((("certificates", index, "models"), one.models or ()) for index, one in enumerate(config.certificates)),
+    ]
+    return [
+        (*path, index) for path, models in named for index, model in enumerate(models) if model not in config.models
+    ]
+
+
+def check_policies(config: Config, findings: Findings) -> None:
+    """Policies are read, and checked against the schema and against what the file names."""
+    if not config.policy.files:
+        return
+    from switchgear.policy.cedar_check import check
+
+    try:
+        texts = load_policies(config.policy.files)
+    except ConfigError as error:
+        findings.elsewhere(error.problems)
+        return
+    signed_in = {team for one in config.oidc.values() for team in (one.team or "", *one.teams.values()) if team}
+    world = World(
+        config.backends,
+        {name: model.labels for name, model in config.models.items()},
+        config.teams,
+        groups_of((*config.keys, *config.certificates)) | {("Team", team) for team in signed_in},
+    )
+    checked = check(texts, world)
+    findings.elsewhere(checked.problems, checked.warnings)
