@@ -19,6 +19,7 @@ from switchgear.cache.plan import CachePlan
 from switchgear.cache.service import AnswerCache
 from switchgear.core.caching import CacheDisk, CacheSettings, LastResort, ModelCache, Scope
 from switchgear.core.clock import SystemClock
+from switchgear.core.data_class import DataClass
 from switchgear.core.snapshot import Endpoint
 
 KEYS = "2026-11:" + base64.b64encode(bytes(range(32))).decode()
@@ -85,7 +86,7 @@ def test_a_plan_keys_by_its_scope() -> None:
 
 
 def test_a_plan_takes_what_is_repeatable_and_of_its_classes() -> None:
-    plan = CachePlan(ModelCache(ttl_s=1.0, data_classes=("public",)))
+    plan = CachePlan(ModelCache(ttl_s=1.0, data_classes=(DataClass.PUBLIC,)))
     assert plan.takes(Endpoint.CHAT, FIELDS, "public")
     assert not plan.takes(Endpoint.CHAT, FIELDS, "internal")
     assert not plan.takes(Endpoint.CHAT, {"model": FIELDS["model"]}, "public")

@@ -6,6 +6,7 @@ from tests.cache.samples import answer
 
 from switchgear.cache.repeatable import admitted, repeatable, worth_keeping
 from switchgear.core.caching import ModelCache, Repeatable
+from switchgear.core.data_class import DataClass
 from switchgear.core.snapshot import Endpoint
 
 
@@ -83,9 +84,9 @@ def test_embeddings_always_are() -> None:
 
 def test_data_classes_that_are_not_named_are_not_kept() -> None:
     assert admitted(ModelCache(ttl_s=1.0), "restricted")
-    assert admitted(ModelCache(ttl_s=1.0, data_classes=("public", "internal")), "internal")
-    assert not admitted(ModelCache(ttl_s=1.0, data_classes=("public", "internal")), "restricted")
-    assert not admitted(ModelCache(ttl_s=1.0, data_classes=("public",)), "")
+    assert admitted(ModelCache(ttl_s=1.0, data_classes=(DataClass.PUBLIC, DataClass.INTERNAL)), "internal")
+    assert not admitted(ModelCache(ttl_s=1.0, data_classes=(DataClass.PUBLIC, DataClass.INTERNAL)), "restricted")
+    assert not admitted(ModelCache(ttl_s=1.0, data_classes=(DataClass.PUBLIC,)), "")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import msgspec
 
+from switchgear.core.data_class import DataClass
+
 _Seconds = Annotated[float, msgspec.Meta(gt=0)]
 _Bytes = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -68,7 +70,7 @@ class ModelCache(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A larger answer is not kept."""
     ignore: tuple[str, ...] = ()
     """Fields of the body that do not change an answer, for example user or metadata."""
-    data_classes: tuple[str, ...] | None = None
+    data_classes: tuple[DataClass, ...] | None = None
     """Data classes whose answers are kept; all where not given."""
     disk: bool = False
     """Whether they are kept on disk too, encrypted; needs [cache.disk]."""
