@@ -1,6 +1,7 @@
 """Last resorts: the first that fits, only where the places are at fault, and in the shape of the endpoint."""
 
 import json
+from typing import Any
 
 import pytest
 from openai.types import Completion
@@ -79,7 +80,7 @@ def test_answers_are_kept_as_long_as_the_longest_last_resort_wants() -> None:
     assert stale_s((SMALL, TEXT)) == 0.0
 
 
-SHAPES = {
+SHAPES: dict[Endpoint, tuple[Any, str]] = {
     Endpoint.CHAT: (ChatCompletion, "CreateChatCompletionResponse"),
     Endpoint.COMPLETIONS: (Completion, "CreateCompletionResponse"),
     Endpoint.RESPONSES: (Response, "Response"),

@@ -215,7 +215,7 @@ def test_a_signal_that_is_missing_is_refused() -> None:
 
 @pytest.mark.parametrize("threshold", [-math.inf, math.inf, -0.5, -1.25e-7])
 def test_every_rule_can_be_read(threshold: float) -> None:
-    assert parse(rule_of("mean_logprob", threshold))
+    assert str(parse(rule_of("mean_logprob", threshold)))
 
 
 # -- outcomes and records --

@@ -109,7 +109,7 @@ def test_an_echoed_prompt_has_no_first_log_probability() -> None:
 
 
 def test_a_refusal_is_what_the_target_says_what_a_filter_cut_and_what_begins_so() -> None:
-    phrases = {"refusal_phrases": ("I'm sorry", "as an AI")}
+    phrases: dict[str, Any] = {"refusal_phrases": ("I'm sorry", "as an AI")}
     assert said(chat(None, refusal="No.")).refusal
     assert said(chat("", finish_reason="content_filter")).refusal
     assert said(chat("\n I\N{RIGHT SINGLE QUOTATION MARK}M SORRY, but no."), **phrases).refusal

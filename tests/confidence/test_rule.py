@@ -178,12 +178,12 @@ def test_what_is_decided_early_holds_whatever_comes(node: Node, possible: dict[s
     if early is None:
         return
     names = sorted(node.names())
-    ways = []
+    ways: list[list[Range | bool]] = []
     for name in names:
         value = possible[name]
         if isinstance(value, Range):
             ways.append([Range(at, at) for at in {value.low, (value.low + value.high) / 2, value.high}])
         else:
-            ways.append([value] if value is not None else [True, False])  # type: ignore[arg-type]  # either kind of value
+            ways.append([value] if value is not None else [True, False])
     for way in itertools.islice(itertools.product(*ways), 200):
         assert node.truth(dict(zip(names, way, strict=True))) is early
