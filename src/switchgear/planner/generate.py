@@ -54,6 +54,8 @@ class Generator(Part, frozen=True, kw_only=True):
     duration_s: Annotated[float, msgspec.Meta(gt=0)]
     burstiness: Annotated[float, msgspec.Meta(ge=0, le=50)] = 1.0
     """Coefficient of variation of the times between arrivals: 1 is Poisson, above it bursts (gamma distributed), 0 a metronome."""
+    gaps: tuple[Annotated[float, msgspec.Meta(ge=0)], ...] = ()
+    """Times between arrivals to draw from with equal chances, relative to their mean, in place of `burstiness`: what a trace had."""
     prompt: Lengths = Lengths()
     output: Lengths = Lengths(median=200.0)
     correlation: Annotated[float, msgspec.Meta(ge=-1, le=1)] = 0.0
@@ -79,6 +81,8 @@ class Generator(Part, frozen=True, kw_only=True):
             raise BadWorkload(f"{len(self.hours)} relative rates of hours; give 24, not all zero")
         if self.classes and not sum(self.classes.values()):
             raise BadWorkload("the shares of all data classes are zero; give at least one above it")
+        if self.gaps and not sum(self.gaps):
+            raise BadWorkload("all gaps are zero; give at least one above it")
         for name, value in (("rate_per_s", self.rate_per_s), ("duration_s", self.duration_s)):
             if not math.isfinite(value) or value <= 0:
                 raise BadWorkload(f"{name} is {value:g}; give a number above zero")
@@ -133,6 +137,8 @@ def generated(generator: Generator, seed: int, source: str = "") -> Iterator[Wor
 
 def _gaps(generator: Generator, rng: np.random.Generator, count: int) -> Floats:
     """Times between arrivals at a rate of 1."""
+    if generator.gaps:
+        return rng.choice(np.array(generator.gaps) / np.mean(generator.gaps), count)
     if generator.burstiness == 0:
         return np.ones(count)
     shape = 1 / generator.burstiness**2

@@ -1,6 +1,7 @@
 """A generator fitted to a trace, and how well it fits.
 
-Burstiness by moments of the gaps within windows in which the rate hardly changes, hours by counts, lengths by their quantiles (or as
+Burstiness by moments of the gaps within windows in which the rate hardly changes; where gamma distributed gaps are off by more than
+5 points, gaps are drawn from those seen (both lose what order they came in). Hours by counts, lengths by their quantiles (or as
 log-normal by moments of the logarithm), correlation by ranks (Spearman's, as the copula's: rho = 2 sin(pi r / 6); Kruskal 1958). Goodness is
 the Kolmogorov-Smirnov distance between the trace and a workload generated from the fit: the largest difference between the two shares of
 calls below any value, so 0.05 is five percentage points.
@@ -19,6 +20,8 @@ from switchgear.planner.workload import CLASSES, Floats, Summary, Workload, summ
 _FEWEST = 100
 _QUANTILES = 201
 _WINDOW_CALLS = 200
+_CLOSE = 0.05
+_GROUPS = 1000
 
 
 class Goodness(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,10 +54,12 @@ def fit_generator(workload: Workload, *, seed: int = 0, lognormal: bool = False)
     if workload.duration_s <= 0:
         raise BadWorkload(f"all calls of {workload.source} came at one moment; a fit needs times")
     counts = np.bincount(workload.data_class, minlength=len(CLASSES))
+    gaps, burstiness = np.diff(workload.at_s), _burstiness(workload.at_s)
     generator = Generator(
         rate_per_s=len(workload) / workload.duration_s,
         duration_s=workload.duration_s,
-        burstiness=_burstiness(workload.at_s),
+        burstiness=burstiness,
+        gaps=() if _gamma_fits(gaps, burstiness, seed) else _gap_means(gaps),
         prompt=_length_fit(workload.prompt_tokens.astype(np.float64), lognormal),
         output=_length_fit(workload.output_tokens.astype(np.float64), lognormal),
         correlation=_correlation(workload),
@@ -91,6 +96,20 @@ def _burstiness(at_s: Floats) -> float:
     means = windows.mean(axis=1)
     ratios = windows.std(axis=1)[means > 0] / means[means > 0]
     return float(np.clip(np.median(ratios), 0.0, 50.0)) if ratios.size else 1.0
+
+
+def _gamma_fits(gaps: Floats, burstiness: float, seed: int) -> bool:
+    """Whether gamma distributed gaps of that variation are within 5 points of those seen."""
+    if burstiness == 0:
+        return True
+    shape = 1 / burstiness**2
+    drawn = np.random.default_rng(seed).gamma(shape, gaps.mean() / shape, gaps.size)
+    return distance(gaps, drawn) <= _CLOSE
+
+
+def _gap_means(gaps: Floats) -> tuple[float, ...]:
+    """Means of up to 1,000 groups of equally many gaps, in order of size: their mean stays what it was."""
+    return tuple(float(group.mean()) for group in np.array_split(np.sort(gaps), min(_GROUPS, gaps.size)))
 
 
 def _length_fit(tokens: Floats, lognormal: bool) -> Lengths:

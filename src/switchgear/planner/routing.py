@@ -17,7 +17,7 @@ from switchgear.gateway.chain import Chain
 from switchgear.gateway.failure import Failure, Next
 from switchgear.gateway.head import CallHead
 from switchgear.gateway.strategies import STRATEGIES, Ask
-from switchgear.gateway.table import Builder, Route, Target
+from switchgear.gateway.table import Admission, Builder, Route, Target
 from switchgear.planner.errors import BadFleet
 from switchgear.planner.fleet import Fleet
 from switchgear.planner.fleet_physics import Site
@@ -79,10 +79,13 @@ class PlannedHead(CallHead):
 class PlannedCall:
     """The part of a gateway's call that deciding reads."""
 
-    __slots__ = ("attempts", "candidates", "chain", "deadline_s", "draws", "head", "rescued", "route")
+    __slots__ = ("admission", "attempts", "candidates", "chain", "deadline_s", "draws", "head", "rescued", "route")
 
-    def __init__(self, route: Route, draws: Draws, prompt_tokens: int, output_tokens: int, deadline_s: float) -> None:
-        self.route = route
+    def __init__(
+        self, admission: Admission, draws: Draws, prompt_tokens: int, output_tokens: int, deadline_s: float
+    ) -> None:
+        self.admission = admission
+        self.route = admission.route
         self.draws = draws
         self.head = PlannedHead(
             endpoint=Endpoint.CHAT, fields={}, model=_MODEL, streamed=True, max_tokens=output_tokens, tokens=prompt_tokens
@@ -92,6 +95,10 @@ class PlannedCall:
         self.attempts: list[Attempt] = []
         self.chain: Chain | None = None
         self.rescued: set[Target] = set()
+
+    def may_go(self, target: Target, kind: AttemptKind) -> bool:
+        """Whether the call's data may go there, asked once more for each attempt."""
+        return target in self.admission.targets
 
     def note(self, target: Target) -> None:
         """One more attempt."""
@@ -125,7 +132,7 @@ class PlannedCall:
 
 
 class Router:
-    """Routes of a fleet, one for each data class: where a class may not go, there is no target."""
+    """The route of a fleet, and for each data class where it may go."""
 
     def __init__(self, fleet: Fleet, sites: Sequence[Site]) -> None:
         if fleet.strategy not in STRATEGIES:
@@ -137,23 +144,28 @@ class Router:
         model = Model(targets=targets, strategy=fleet.strategy, retry=fleet.retry, deadline_s=fleet.deadline_s)
         route = Builder({}).build(make_snapshot(backends, {_MODEL: model}, ())).routes[_MODEL]
         self.targets = route.targets
-        allowed = {
-            rank: tuple(t for t, site in zip(route.targets, sites, strict=True) if site.place.allowed.rank >= rank)
-            for rank in (one.rank for one in DataClass)
+        self._admissions = {
+            one.rank: Admission(
+                route,
+                one,
+                one.value,
+                None,
+                tuple(t for t, site in zip(route.targets, sites, strict=True) if site.place.allowed.rank >= one.rank),
+                (),
+            )
+            for one in DataClass
         }
-        self._routes = {rank: Route(_MODEL, model, some, route.state) for rank, some in allowed.items() if some}
         self._strategy = STRATEGIES[fleet.strategy]
         self._plain = fleet.strategy == "priority"
 
-    def call(self, draws: Draws, rank: int, prompt_tokens: int, output_tokens: int, deadline_s: float) -> PlannedCall | None:
-        """A call of this data class; None where no place may take it."""
-        route = self._routes.get(rank)
-        return None if route is None else PlannedCall(route, draws, prompt_tokens, output_tokens, deadline_s)
+    def call(self, draws: Draws, rank: int, prompt_tokens: int, output_tokens: int, deadline_s: float) -> PlannedCall:
+        """A call of this data class."""
+        return PlannedCall(self._admissions[rank], draws, prompt_tokens, output_tokens, deadline_s)
 
     def order(self, call: PlannedCall, now_s: float) -> bool:
         """Find and order the candidates, as `gateway.app` does. Returns whether a place was only busy, where there is none."""
         route = call.route
-        found, ruled_out = candidates_of(route, call.head, now_s)
+        found, ruled_out = candidates_of(route, call.head, now_s, call.admission)
         if not found:
             return any(out.reason in ("breaker_open", "full") for out in ruled_out)
         if len(found) > 1 and not self._plain:
@@ -166,7 +178,7 @@ class Router:
 
     def rested(self, call: PlannedCall, now_s: float) -> None:
         """Candidates anew after a rest, as `gateway.dispatch` does."""
-        free, _ = candidates_of(call.route, call.head, now_s)
+        free, _ = candidates_of(call.route, call.head, now_s, call.admission)
         call.candidates = [target for target in call.candidates if target in free]
         call.candidates.sort(key=lambda target: max(target.state.rest_until_s, now_s))
 

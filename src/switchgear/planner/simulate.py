@@ -14,7 +14,6 @@ from enum import StrEnum
 from switchgear.planner.errors import BadWorkload
 from switchgear.planner.fleet import Fleet
 from switchgear.planner.fleet_physics import sources
-from switchgear.planner.simulate_detailed import run_detailed
 from switchgear.planner.simulate_fast import Sink, run_fast
 from switchgear.planner.simulate_measure import Measure
 from switchgear.planner.simulate_model import Result
@@ -51,15 +50,20 @@ def simulate(
             sink(ended)
 
     parts = _watched(workload.parts() if isinstance(workload, Workload) else workload, source)
-    totals: Totals
-    if Method(method) is Method.FAST:
-        totals = totals_of(run_fast(fleet, parts, seed, count))
-    else:
-        totals = run_detailed(fleet, parts, seed, count)
+    totals = _run(fleet, parts, seed, Method(method), count)
     if not measure.calls:
         raise BadWorkload("the workload holds no call; give a trace with at least one, or generate a workload")
     inputs = {"workload": source[0], "seed": str(seed), "fleet": fleet.name, **sources(fleet)}
     return result_of(fleet, source[0], str(Method(method)), seed, measure, totals, inputs)
+
+
+def _run(fleet: Fleet, parts: Iterable[Workload], seed: int, method: Method, sink: Sink) -> Totals:
+    if method is Method.FAST:
+        return totals_of(run_fast(fleet, parts, seed, sink))
+    # only here: it brings the whole gateway with it, and the fast simulation needs none of it
+    from switchgear.planner.simulate_detailed import run_detailed
+
+    return run_detailed(fleet, parts, seed, sink)
 
 
 def _watched(parts: Iterable[Workload], source: list[str]) -> Iterable[Workload]:
@@ -72,7 +76,7 @@ def _watched(parts: Iterable[Workload], source: list[str]) -> Iterable[Workload]
             source.append(part.source)
         if part.at_s[0] < before_s:
             raise BadWorkload(
-                f"{part.source}: a piece begins at {part.at_s[0]:g} s, before the end of the last ({before_s:g} s); sort the calls by arrival"
+                f"{part.source}: a piece begins at {part.at_s[0]:g} s, before the end of the last ({before_s:g} s); sort the calls"
             )
         before_s = float(part.at_s[-1])
         yield part

@@ -131,8 +131,8 @@ class _Run:
         self._live += 1
         draws = Draws(self.seed, call.id)
         call.planned = self.router.call(draws, call.rank, call.prompt, call.output, now_s + self.fleet.deadline_s)
-        full = call.planned is not None and self.router.order(call.planned, now_s)
-        if call.planned is None or not call.planned.candidates:
+        full = self.router.order(call.planned, now_s)
+        if not call.planned.candidates:
             self._end(call, now_s, tables.REFUSED, tables.FULL if full else tables.NO_CANDIDATE)
             return
         self._ask_first(call, now_s)
@@ -260,7 +260,8 @@ class _Run:
         def refuse(one: _Call, now_s: float) -> None:
             self._fail(one, now_s, again=again, blames=rest_s is None, rest_s=rest_s, reason=reason)
 
-        self._if_live(call, at_s, refuse)
+        stamp = call.stamp
+        self._later(at_s, lambda now_s: refuse(call, now_s) if call.stamp == stamp else None)
 
     def _if_live(self, call: _Call, at_s: float, step: Callable[[_Call, float], None]) -> None:
         """Take a step of an attempt, unless the attempt is over by then."""
