@@ -1,6 +1,5 @@
 """`switchgear profile`: measure a live backend and make a profile of it."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,10 @@ import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from switchgear.cli import profile_backend
 from switchgear.core.clock import Clock, SystemClock
-from switchgear.core.errors import ConfigError, SwitchgearError
-from switchgear.core.snapshot import Backend, Kind, Model, Prices, Target, make_snapshot
-from switchgear.gateway.config import load_file
-from switchgear.gateway.table import Builder
+from switchgear.core.errors import SwitchgearError
+from switchgear.core.snapshot import Kind
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "unix:")
 _PLAN = "the command `profile` needs NumPy and SciPy ({}); pip install 'switchgear[plan]'"
@@ -93,9 +91,9 @@ def profile(backend: str, config: Path | None, as_json: bool, **options: Any) ->
     except ImportError as error:
         raise click.ClickException(_PLAN.format(error)) from error
     try:
-        place, prices = _backend(backend, config, options["api_key_env"], options["kind"])
-        prices = _prices(prices, options["input_usd_per_mtok"], options["output_usd_per_mtok"])
-        origin, adapter = _connection(place)
+        place = profile_backend.find(backend, config, options["api_key_env"], options["kind"])
+        prices = profile_backend.prices(place.prices, options["input_usd_per_mtok"], options["output_usd_per_mtok"])
+        origin, adapter = profile_backend.connection(place)
         clock: Clock = SystemClock()
         local = place.base_url.removeprefix("http://").startswith(_LOOPBACK)
         with _bar(Console(stderr=True)) as bar:
@@ -114,42 +112,8 @@ def profile(backend: str, config: Path | None, as_json: bool, **options: Any) ->
             click.echo(msgspec.json.encode(profile_output.as_json(measured)))
         else:
             profile_output.show(measured, options["save"], Console())
-    except (SwitchgearError, LookupError, OSError) as error:
+    except (SwitchgearError, OSError) as error:
         raise click.ClickException(str(error)) from error
-
-
-def _backend(name: str, config: Path | None, api_key_env: str | None, kind: str) -> tuple[Backend, Prices | None]:
-    """The backend of a URL, or that of a name in the configuration."""
-    if name.startswith(("http://", "https://", "unix:")):
-        return Backend(kind=Kind(kind), base_url=name, api_key_env=api_key_env), None
-    if config is None:
-        raise click.UsageError(
-            f"{name!r} is no URL; give --config with the file that names it, or a URL like http://host:8000/v1"
-        )
-    backends = load_file(config).config.backends
-    if name not in backends:
-        raise click.UsageError(f"{config} names no backend {name!r}; it has {', '.join(sorted(backends)) or 'none'}")
-    return backends[name], backends[name].prices
-
-
-def _prices(known: Prices | None, input_usd: float | None, output_usd: float | None) -> Prices | None:
-    if input_usd is None and output_usd is None:
-        return known
-    if input_usd is None or output_usd is None:
-        raise click.UsageError("give both --input-usd-per-mtok and --output-usd-per-mtok")
-    if not (input_usd >= 0 and output_usd >= 0):
-        raise click.UsageError("a price below zero; give US dollars per million tokens")
-    return Prices(input_usd_per_mtok=input_usd, output_usd_per_mtok=output_usd)
-
-
-def _connection(backend: Backend) -> tuple[Any, Any]:
-    """Origin and adapter, made as the gateway makes them."""
-    model = Model(targets=(Target(backend="profiled", model="profiled"),))
-    try:
-        table = Builder(os.environ).build(make_snapshot({"profiled": backend}, {"profiled": model}, ()))
-    except ConfigError as error:
-        raise click.ClickException(str(error)) from error
-    return table.pools["profiled"].origin, table.routes["profiled"].targets[0].adapter
 
 
 def _bar(console: Console) -> Progress:

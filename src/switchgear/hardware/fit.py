@@ -126,6 +126,24 @@ def fit(parameters: Sequence[Parameter], log_ratios: Callable[[Mapping[str, floa
     return Fit(estimates, rows)
 
 
+def widened(found: Fit, others: Sequence[Fit]) -> Fit:
+    """The fit with each interval widened to what refits of resampled groups of rows show.
+
+    For rows that are not independent of each other: their curvature promises too much. A bootstrap of groups (Efron and Tibshirani, "An
+    Introduction to the Bootstrap", section 6.2).
+    """
+    estimates = {}
+    for name, estimate in found.estimates.items():
+        deviation = float(np.std([math.log(other.values[name]) for other in others], ddof=1))
+        reach = math.exp(_Z95 * deviation)
+        estimates[name] = replace(
+            estimate,
+            low=min(estimate.low, estimate.value / reach),
+            high=max(estimate.high, estimate.value * reach),
+        )
+    return Fit(estimates, found.rows)
+
+
 def pooled(parameters: Sequence[Parameter], fits: Sequence[Fit], least_spread: float = 0.15) -> list[Parameter]:
     """The parameters, starting where other groups' fits lie and allowed as much spread as there is between those."""
     if not fits:

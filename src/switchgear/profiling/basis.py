@@ -45,8 +45,8 @@ class Basis:
             _efficiency("compute_efficiency", rates.flop_per_s / peak_flop),
             _efficiency("bandwidth_efficiency", rates.bytes_per_s / peak_bytes),
             Parameter("attention_efficiency", 0.7, 0.01, 1.0, 0.7),
-            _overhead("step_overhead_s", 0.3 * rates.step_s),
-            _overhead("sequence_overhead_s", 0.1 * rates.step_s),
+            _overhead("step_overhead_s", 0.05 * rates.step_s),
+            _overhead("sequence_overhead_s", 0.02 * rates.step_s),
             _overhead("request_overhead_s", 0.3 * rates.front_s),
         )
 

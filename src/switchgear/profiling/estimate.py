@@ -7,10 +7,11 @@ machine did something else does not count. A burst's calls start together, so wh
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from random import Random
 
 import numpy as np
 
-from switchgear.hardware.fit import Errors, Fit, errors
+from switchgear.hardware.fit import Errors, Fit, Parameter, errors, widened
 from switchgear.hardware.fit_serving import factors_of
 from switchgear.hardware.fit_steps import Burst, Stretch, Stretches, burst_loads, fit_stretches
 from switchgear.hardware.roofline import Placement, StepCost
@@ -19,6 +20,7 @@ from switchgear.profiling.basis import Basis, Rates
 from switchgear.profiling.errors import TooFewRuns
 from switchgear.profiling.model import Call, Run, Shape
 
+_RESAMPLES = 20
 LEAST_SHAPES = 6
 """Fitted shapes that five figures need at least."""
 
@@ -115,8 +117,9 @@ def estimate(
             "--max-seconds, --max-tokens or --max-usd, or sweep shorter"
         )
     bursts = {one.shape: _burst(one, seats, step_tokens) for one in (*fitted, *held_out)}
-    rows = [stretch for one in fitted for stretch in _stretches(one, bursts[one.shape], basis.placement)]
-    found = fit_stretches(rows, basis.parameters(rates))
+    groups = [_stretches(one, bursts[one.shape], basis.placement) for one in fitted]
+    parameters = basis.parameters(rates)
+    found = _fit(groups, parameters)
     factors = factors_of(found)
     return Estimated(
         found,
@@ -124,6 +127,17 @@ def estimate(
         judge(basis.placement, factors, fitted, bursts),
         judge(basis.placement, factors, held_out, bursts),
     )
+
+
+def _fit(groups: Sequence[Sequence[Stretch]], parameters: Sequence[Parameter]) -> Fit:
+    """Fit all shapes, and resamples of them for the intervals: the calls of one burst are not independent of each other."""
+    found = fit_stretches([stretch for group in groups for stretch in group], parameters)
+    random = Random(0)  # noqa: S311  resampling, not a secret
+    refits = []
+    for _ in range(_RESAMPLES):
+        chosen = random.choices(groups, k=len(groups))
+        refits.append(fit_stretches([stretch for group in chosen for stretch in group], parameters))
+    return widened(found, refits)
 
 
 def judge(placement: Placement, factors: Factors, middle: Sequence[Middle], bursts: Mapping[Shape, Burst]) -> Verdict:

@@ -130,10 +130,11 @@ def _powers(telemetry: Telemetry, devices: int, source: str) -> dict[str, Figure
 def _profile(
     named: Named, held_out: Verdict, swept: Swept, *, physics: Physics | None = None, observed: Observed | None = None
 ) -> Profile:
-    rounds = sorted(shape.rounds for shape in held_out.shapes)
+    rounds = sorted({shape.rounds for shape in held_out.shapes})
+    runs = f"{rounds[0]}" if len(rounds) == 1 else f"{rounds[0]} to {rounds[-1]}"
     note = (
-        f"On {len(held_out.shapes)} shapes that were not fitted ({rounds[0]} to {rounds[-1]} runs each) the median error was "
-        f"{held_out.ttft.median:.0%} for the first token and {held_out.call.median:.0%} for the whole call."
+        f"On {len(held_out.shapes)} shapes that were not fitted ({runs} runs each) the median error was {held_out.ttft.median:.0%} "
+        f"for the first token and {held_out.call.median:.0%} for the whole call."
     )
     if not swept.counted:
         note += " The backend reports no usage: tokens are estimates."
