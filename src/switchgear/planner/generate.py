@@ -33,7 +33,9 @@ class Lengths(Part, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.least > self.most:
-            raise BadWorkload(f"lengths from {self.least} to {self.most} cannot be; give a most that is not below least")
+            raise BadWorkload(
+                f"lengths from {self.least} to {self.most} cannot be; give a most that is not below least"
+            )
         if any(b < a for a, b in zip(self.quantiles, self.quantiles[1:], strict=False)) or len(self.quantiles) == 1:
             raise BadWorkload("quantiles of lengths must ascend and be two or more; sort them")
 
@@ -132,7 +134,9 @@ def generated(generator: Generator, seed: int, source: str = "") -> Iterator[Wor
             data_class=_classes(generator, rng, times.size),
         )
     if empty:
-        raise BadWorkload(f"{name}: no call in {generator.duration_s:g} s at {generator.rate_per_s:g} a second; make it longer")
+        raise BadWorkload(
+            f"{name}: no call in {generator.duration_s:g} s at {generator.rate_per_s:g} a second; make it longer"
+        )
 
 
 def _gaps(generator: Generator, rng: np.random.Generator, count: int) -> Floats:

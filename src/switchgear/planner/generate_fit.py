@@ -92,7 +92,11 @@ def distance(one: Floats, other: Floats) -> float:
 def _burstiness(at_s: Floats) -> float:
     """Coefficient of variation of gaps, the median over windows of 200 calls: within one the rate hardly changes."""
     gaps = np.diff(at_s)
-    windows = gaps[: gaps.size // _WINDOW_CALLS * _WINDOW_CALLS].reshape(-1, _WINDOW_CALLS) if gaps.size >= _WINDOW_CALLS else gaps[None]
+    windows = (
+        gaps[: gaps.size // _WINDOW_CALLS * _WINDOW_CALLS].reshape(-1, _WINDOW_CALLS)
+        if gaps.size >= _WINDOW_CALLS
+        else gaps[None]
+    )
     means = windows.mean(axis=1)
     ratios = windows.std(axis=1)[means > 0] / means[means > 0]
     return float(np.clip(np.median(ratios), 0.0, 50.0)) if ratios.size else 1.0
@@ -122,7 +126,9 @@ def _length_fit(tokens: Floats, lognormal: bool) -> Lengths:
 
 
 def _correlation(workload: Workload) -> float:
-    ranks = [np.argsort(np.argsort(column)).astype(np.float64) for column in (workload.prompt_tokens, workload.output_tokens)]
+    ranks = [
+        np.argsort(np.argsort(column)).astype(np.float64) for column in (workload.prompt_tokens, workload.output_tokens)
+    ]
     if workload.prompt_tokens.std() == 0 or workload.output_tokens.std() == 0:
         return 0.0
     spearman = float(np.corrcoef(ranks[0], ranks[1])[0, 1])

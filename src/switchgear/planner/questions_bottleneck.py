@@ -146,7 +146,9 @@ def _network(place: Place, site: Site) -> Place | None:
 def _power(place: Place, site: Site) -> Place | None:
     if site.power is None:
         return None
-    return msgspec.structs.replace(place, power=msgspec.structs.replace(site.power, limit_w=site.power.limit_w * FACTOR))
+    return msgspec.structs.replace(
+        place, power=msgspec.structs.replace(site.power, limit_w=site.power.limit_w * FACTOR)
+    )
 
 
 def _heat(place: Place, site: Site) -> Place | None:

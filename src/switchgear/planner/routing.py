@@ -17,7 +17,7 @@ from switchgear.gateway.chain import Chain
 from switchgear.gateway.failure import Failure, Next
 from switchgear.gateway.head import CallHead
 from switchgear.gateway.strategies import STRATEGIES, Ask
-from switchgear.gateway.table import Admission, Builder, Route, Target
+from switchgear.gateway.table import Admission, Builder, Target
 from switchgear.planner.errors import BadFleet
 from switchgear.planner.fleet import Fleet
 from switchgear.planner.fleet_physics import Site
@@ -88,7 +88,12 @@ class PlannedCall:
         self.route = admission.route
         self.draws = draws
         self.head = PlannedHead(
-            endpoint=Endpoint.CHAT, fields={}, model=_MODEL, streamed=True, max_tokens=output_tokens, tokens=prompt_tokens
+            endpoint=Endpoint.CHAT,
+            fields={},
+            model=_MODEL,
+            streamed=True,
+            max_tokens=output_tokens,
+            tokens=prompt_tokens,
         )
         self.deadline_s = deadline_s
         self.candidates: list[Target] = []
@@ -102,7 +107,9 @@ class PlannedCall:
 
     def note(self, target: Target) -> None:
         """One more attempt."""
-        self.attempts.append(Attempt(target.backend_name, target.model, AttemptKind.FIRST, 0.0, outcome=AttemptOutcome.FAILED))
+        self.attempts.append(
+            Attempt(target.backend_name, target.model, AttemptKind.FIRST, 0.0, outcome=AttemptOutcome.FAILED)
+        )
         if self.chain is None:
             self.chain = Chain(cast("Call", self), self.route, self.draws)  # it reads only what is here
 
@@ -138,9 +145,7 @@ class Router:
         if fleet.strategy not in STRATEGIES:
             raise BadFleet(f"there is no strategy {fleet.strategy!r}; choose one of {', '.join(STRATEGIES)}")
         backends = {site.place.name: _backend(site) for site in sites}
-        targets = tuple(
-            TargetConfig(backend=site.place.name, model=_MODEL, weight=site.place.weight) for site in sites
-        )
+        targets = tuple(TargetConfig(backend=site.place.name, model=_MODEL, weight=site.place.weight) for site in sites)
         model = Model(targets=targets, strategy=fleet.strategy, retry=fleet.retry, deadline_s=fleet.deadline_s)
         route = Builder({}).build(make_snapshot(backends, {_MODEL: model}, ())).routes[_MODEL]
         self.targets = route.targets

@@ -14,11 +14,11 @@ from enum import StrEnum
 from switchgear.planner.errors import BadWorkload
 from switchgear.planner.fleet import Fleet
 from switchgear.planner.fleet_physics import sources
+from switchgear.planner.simulate_arrays import Table
 from switchgear.planner.simulate_fast import Sink, run_fast
 from switchgear.planner.simulate_measure import Measure
 from switchgear.planner.simulate_model import Result
 from switchgear.planner.simulate_result import Totals, result_of, totals_of
-from switchgear.planner.simulate_arrays import Table
 from switchgear.planner.workload import Workload
 
 

@@ -60,7 +60,7 @@ UNIT = np.dtype(
         ("start_s", "f8"), ("end_s", "f8"), ("d0", "f8"), ("d1", "f8"), ("steps", "i8"), ("factor", "f8"),
         ("a0", "f8"), ("a1", "f8"), ("b0", "f8"), ("b1", "f8"),
         ("done", "i8"), ("decoding", "i8"), ("running", "i8"), ("context", "i8"), ("free", "i8"), ("load", "i8"),
-        ("wait_head", "i8"), ("wait_tail", "i8"), ("waiting", "i8"), ("run_head", "i8"), ("run_tail", "i8"), ("first_prefill", "i8"), ("queued", "i8"),
+        ("wait_head", "i8"), ("wait_tail", "i8"), ("waiting", "i8"), ("run_head", "i8"), ("run_tail", "i8"), ("first_prefill", "i8"), ("queued", "i8"), ("admitted", "i8"),
         ("finishing", "i8"), ("pos", "i8"), ("written", "i8"),
         ("arithmetic_s", "f8"), ("memory_s", "f8"), ("busy_s", "f8"), ("batch_s", "f8"), ("least_free", "i8"),
         ("preemptions", "i8"), ("tokens_in", "i8"), ("tokens_hit", "i8"), ("tokens_out", "i8"),
@@ -76,7 +76,7 @@ CALL = np.dtype(
         ("deadline_s", "f8"), ("attempts", "i8"), ("draws", "i8"), ("order_n", "i8"), ("remaining", "i8"), ("stamp", "i8"),
         ("status", "i1"), ("place", "i8"), ("unit", "i8"), ("asked_s", "f8"), ("first_s", "f8"), ("ttft_s", "f8"), ("probe", "i1"),
         ("generated", "i8"), ("joined", "i8"), ("computed", "i8"), ("chunk", "i8"), ("blocks", "i8"), ("cached", "i8"),
-        ("submitted_s", "f8"), ("queue_s", "f8"), ("next_place", "i8"), ("tried", "i8"), ("rescued", "i8"),
+        ("submitted_s", "f8"), ("queue_s", "f8"), ("next_place", "i8"), ("tried", "i8"), ("rescued", "i8"), ("serial", "i8"),
         ("prev", "i8"), ("next", "i8"), ("first_prev", "i8"), ("first_next", "i8"), ("all_prev", "i8"), ("all_next", "i8"), ("spare", "i8"),
     ]
 )  # fmt: skip

@@ -30,7 +30,14 @@ class _Call:
     )  # fmt: skip
 
     def __init__(self, number: int, at_s: float, prompt: int, output: int, rank: int, blocks: tuple[int, ...]) -> None:
-        self.id, self.at_s, self.prompt, self.output, self.rank, self.blocks = number, at_s, prompt, output, rank, blocks
+        self.id, self.at_s, self.prompt, self.output, self.rank, self.blocks = (
+            number,
+            at_s,
+            prompt,
+            output,
+            rank,
+            blocks,
+        )
         self.planned: PlannedCall | None = None
         self.target: Target | None = None
         self.place: DetailedPlace | None = None

@@ -4,27 +4,23 @@ import math
 from collections.abc import Callable
 
 from switchgear.planner.simulate_arrays import (
-    BROKEN_PLACE,
+    AGAIN,
     DELIVER,
     DONE,
-    AGAIN,
     ELSEWHERE,
     IDLE,
     LINK_OFF,
     LINK_ON,
     LOST,
     NOBODY,
-    NOWHERE,
     OFF,
     ON,
     PACE,
     REFUSE,
     REST,
     RETRY,
-    RUNNING,
     TICK,
     TIMED_OUT,
-    WAITING,
     ZOMBIE,
     Arrivals,
     State,
@@ -56,6 +52,15 @@ def end_steps(k: State, a: Arrivals, unit: int, now_s: float) -> None:
     close_steps(k, unit)
     u = k.units[unit]
     while True:
+        call = finished(k, unit)
+        if call == NOBODY:
+            break
+        if k.calls[call].status == ZOMBIE:
+            u.doomed -= 1
+            free_zombie(k, call)
+        else:
+            done(k, call, now_s)
+    while True:
         call = prefilled(k, unit)
         if call == NOBODY:
             break
@@ -70,15 +75,6 @@ def end_steps(k: State, a: Arrivals, unit: int, now_s: float) -> None:
             keep_blocks(k, unit, a.block_ids, a.block_ends[c.row], a.block_ends[c.row + 1])
         if c.joined < 0:
             leave(k, unit, call)
-            done(k, call, now_s)
-    while True:
-        call = finished(k, unit)
-        if call == NOBODY:
-            break
-        if k.calls[call].status == ZOMBIE:
-            u.doomed -= 1
-            free_zombie(k, call)
-        else:
             done(k, call, now_s)
     call = u.run_head
     while u.doomed > 0 and call != NOBODY:

@@ -25,6 +25,8 @@ from switchgear.planner.simulate_kernel_queues import (
 )
 
 _BLOCK = 16
+SERIAL_BITS = 24
+"""Of a finish heap's key; what ends with the same step ends in order of admission."""
 
 
 @compiled
@@ -99,6 +101,8 @@ def _admit(k: State, unit: int, now_s: float, budget: int) -> int:
         c.computed = min(c.cached, known - 1)
         u.tokens_hit += c.computed
         c.status = RUNNING
+        c.serial = u.admitted & (1 << SERIAL_BITS) - 1
+        u.admitted += 1
         if c.queue_s < 0:
             c.queue_s = now_s - c.submitted_s
         run_append(k, unit, call)
@@ -189,7 +193,7 @@ def _begin_leap(k: State, unit: int) -> None:
     u.b0 = p.weights_s + p.experts_s * (1 - p.expert_miss**b) + (u.context + b) * p.cached_s
     u.b1 = b * p.cached_s
     overhead = p.fixed_s + b * (p.exchange_token_s + p.sequence_s)
-    steps = k.finish[unit, 0, 0] - u.done
+    steps = (k.finish[unit, 0, 0] >> SERIAL_BITS) - u.done
     arithmetic = u.a0 >= u.b0
     gap, gain = (u.a0 - u.b0, u.b1 - u.a1) if arithmetic else (u.b0 - u.a0, u.a1 - u.b1)
     if gain > 0 and gap / gain + 1 < steps:
@@ -219,10 +223,8 @@ def cut(k: State, unit: int, now_s: float) -> None:
     past_s = now_s - u.start_s
     half = u.d1 / 2
     linear = u.d0 - half
-    if half > 0:
-        guess = (math.sqrt(linear * linear + 4 * half * past_s) - linear) / (2 * half)
-    else:
-        guess = past_s / u.d0
+    root = math.sqrt(linear * linear + 4 * half * past_s)
+    guess = (root - linear) / (2 * half) if half > 0 else past_s / u.d0
     steps = max(1, int(guess))
     while steps > 1 and u.start_s + _series(u.d0, u.d1, steps - 1) >= now_s:
         steps -= 1
@@ -276,7 +278,7 @@ def prefilled(k: State, unit: int) -> int:
         u.decoding += 1
         u.context += c.prompt + c.generated
         k.phase[unit, _remainder(k, unit, call)] += 1
-        finish_push(k, unit, u.done + c.output - c.generated, call)
+        finish_push(k, unit, (u.done + c.output - c.generated) << SERIAL_BITS | c.serial, call)
     return int(call)
 
 
@@ -284,7 +286,7 @@ def prefilled(k: State, unit: int) -> int:
 def finished(k: State, unit: int) -> int:
     """The next sequence that has all its tokens, out of the batch; NOBODY when there is none left."""
     u = k.units[unit]
-    if u.finishing == 0 or k.finish[unit, 0, 0] > u.done:
+    if u.finishing == 0 or k.finish[unit, 0, 0] >> SERIAL_BITS > u.done:
         return NOBODY
     call = finish_pop(k, unit)
     u.written += k.calls[call].output

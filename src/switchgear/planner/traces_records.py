@@ -68,7 +68,9 @@ def records_of_lines(lines: Iterable[str], source: str, default_class: DataClass
     return _only(pieces, read)
 
 
-def records_of_journal(reader: Reader, read: Read, since_s: float | None = None, piece: int = _PIECE) -> Iterator[Workload]:
+def records_of_journal(
+    reader: Reader, read: Read, since_s: float | None = None, piece: int = _PIECE
+) -> Iterator[Workload]:
     """The calls of a journal in order of arrival, in pieces. `read` tells afterwards what was left out.
 
     A journal is ordered by the end of calls; arrivals are put in order within a window of pieces. Raises BadWorkload.
