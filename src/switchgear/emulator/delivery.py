@@ -10,6 +10,7 @@ from switchgear.core.clock import Clock
 from switchgear.emulator.behaviour import Behaviour, Breakage
 from switchgear.emulator.calls import Call, Calls
 from switchgear.emulator.driver import Progress
+from switchgear.emulator.presence import Presence
 from switchgear.emulator.shapes import WholeWriter, Writer
 from switchgear.emulator.streaming import Streaming, due_s
 from switchgear.wire.exchange import JSON, Exchange
@@ -39,19 +40,33 @@ class _Gate:
 class Delivery:
     """One answer on its way."""
 
-    def __init__(self, exchange: Exchange, behaviour: Behaviour, call: Call, calls: Calls, clock: Clock) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        behaviour: Behaviour,
+        call: Call,
+        calls: Calls,
+        clock: Clock,
+        presence: Presence | None = None,
+    ) -> None:
         self._exchange = exchange
         self._behaviour = behaviour
         self._call = call
         self._calls = calls
         self._clock = clock
+        self._presence = presence
 
     async def whole(self, progress: Progress, writer: WholeWriter) -> None:
         """Wait for the last token and send one body."""
         while not all(progress.ended):
             await progress.news()
+            if progress.lost:
+                self._gone()
+                return
         ready_s = due_s(self._behaviour, progress.started_s, max(progress.ended_s))
         await asyncio.sleep(max(0.0, ready_s - self._clock.monotonic_s()))
+        if not await self._passes():
+            return
         self._call.first_token_s = self._clock.monotonic_s()
         breakage = self._behaviour.breakage
         body = writer.whole()
@@ -74,6 +89,8 @@ class Delivery:
         self._exchange.start(200)
         streaming = Streaming(writer, progress, self._behaviour)
         while not streaming.ended:
+            if not await self._passes():
+                return
             data, broken, next_s = streaming.due(self._clock.monotonic_s())
             self._call.first_token_s, self._call.sent_tokens = streaming.begun_s, streaming.sent_tokens
             if data:
@@ -82,11 +99,26 @@ class Delivery:
                 await self._break_stream(broken)
                 return
             await gate.passed()
+            if progress.lost:
+                self._gone()
+                return
             if not streaming.ended:
                 await self._wait(progress, next_s)
         last = writer.last() if self._behaviour.done else b""
         self._exchange.finish(writer.closing() + last)
         self._end("finished" if last else "broken")
+
+    async def _passes(self) -> bool:
+        """Wait while the link is silent. False where it is down otherwise: the answer is cut."""
+        if self._presence is not None and not await self._presence.reached():
+            self._gone()
+            return False
+        return True
+
+    def _gone(self) -> None:
+        """The device went away under the answer."""
+        self._end("broken")
+        reset(self._exchange)
 
     async def _wait(self, progress: Progress, next_s: float) -> None:
         """Until there is news of the engine or `next_s` has come."""

@@ -8,13 +8,17 @@ from switchgear.emulator.engine import Engine, Load
 
 
 class Progress:
-    """How far the sequences of one call are. `times_s[i]` are the real (monotonic) times of sequence i's tokens; `ended[i]` its end."""
+    """How far the sequences of one call are.
 
-    __slots__ = ("_news", "ended", "ended_s", "keys", "started_s", "times_s")
+    `times_s[i]` are the real (monotonic) times of sequence i's tokens; `ended[i]` its end; `lost`: the device went off under it.
+    """
+
+    __slots__ = ("_news", "ended", "ended_s", "keys", "lost", "started_s", "times_s")
 
     def __init__(self, keys: list[int], started_s: float) -> None:
         self.keys = keys
         self.started_s = started_s
+        self.lost = False
         self.times_s: list[list[float]] = [[] for _ in keys]
         self.ended = [False] * len(keys)
         self.ended_s = [0.0] * len(keys)
@@ -29,6 +33,11 @@ class Progress:
             self.ended_s[index] = at_s
         self._news.set()
 
+    def lose(self) -> None:
+        """Nothing more will come."""
+        self.lost = True
+        self._news.set()
+
     async def news(self) -> None:
         """Wait for a `note` since the last wait."""
         await self._news.wait()
@@ -38,11 +47,12 @@ class Progress:
 class Driver:
     """Feeds an engine with the calls of a server and wakes it when it has something to tell. Runs on one event loop, without a task."""
 
-    def __init__(self, engine: Engine, clock: Clock, speed: float) -> None:
+    def __init__(self, engine: Engine, clock: Clock, speed: float, origin_s: float | None = None) -> None:
+        """`origin_s`: the monotonic time at which the engine's time is 0; now where not given."""
         self.engine = engine
         self.speed = speed
         self._clock = clock
-        self._origin_s = clock.monotonic_s()
+        self._origin_s = clock.monotonic_s() if origin_s is None else origin_s
         self._keys = itertools.count(1)
         self._live: dict[int, tuple[Progress, int]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -81,6 +91,10 @@ class Driver:
             self._timer.cancel()
             self._timer = None
 
+    def now_s(self) -> float:
+        """The engine's time."""
+        return self._virtual_s(self._clock.monotonic_s())
+
     def _virtual_s(self, monotonic_s: float) -> float:
         return (monotonic_s - self._origin_s) * self.speed
 
@@ -98,6 +112,10 @@ class Driver:
             if live is None:
                 continue
             progress, index = live
+            if emission.lost:
+                progress.lose()
+                del self._live[emission.sequence]
+                continue
             progress.note(index, emission.tokens, emission.ended, emission.at_s / self.speed + self._origin_s)
             if emission.ended:
                 del self._live[emission.sequence]

@@ -9,23 +9,27 @@ A step lasts as long as the roofline says for what is in it. Prompts that share 
 """
 
 import collections
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from switchgear.emulator.errors import EmulatorError
-from switchgear.hardware.roofline import Placement, StepLoad, kv_capacity_tokens, step_s
+from switchgear.hardware.roofline import Placement, StepCost, StepLoad, kv_capacity_tokens
 
 BLOCK_TOKENS = 16
 
+Pace = Callable[[StepCost, StepLoad, float], float]
+"""How long a step lasts that begins at a time: what a device makes of the roofline when it is hot, or short of power."""
+
 
 class Emission(NamedTuple):
-    """A sequence has `tokens` tokens now; `ended` when there will be no more."""
+    """A sequence has `tokens` tokens now; `ended` when there will be no more; `lost` where that is because the device went off."""
 
     sequence: int
     tokens: int
     ended: bool
     at_s: float
+    lost: bool = False
 
 
 class Load(NamedTuple):
@@ -106,11 +110,17 @@ def _blocks(tokens: int) -> int:
     return -(-tokens // BLOCK_TOKENS)
 
 
+def by_roofline(cost: StepCost, load: StepLoad, begins_s: float) -> float:
+    """The pace of a device that is well: the roofline's time, whenever the step begins."""
+    return float(cost.step_s(load))
+
+
 class BatchEngine:
     """One model on one place seen from inside. An `Engine`."""
 
-    def __init__(self, placement: Placement, limits: BatchLimits | None = None) -> None:
-        self._placement = placement
+    def __init__(self, placement: Placement, limits: BatchLimits | None = None, pace: Pace = by_roofline) -> None:
+        self._cost = StepCost.of(placement)
+        self._pace = pace
         self._limits = limits or BatchLimits()
         self._capacity_blocks = kv_capacity_tokens(placement) // BLOCK_TOKENS
         self._free_blocks = self._capacity_blocks
@@ -159,6 +169,16 @@ class BatchEngine:
             emissions.extend(self._end(step))
         return emissions
 
+    def clear(self) -> list[int]:
+        """Forget every sequence, the step under way too; their keys, in order of their coming."""
+        lost = [one.key for one in (*self._running, *self._waiting)]
+        for one in self._running:
+            self._release(one)
+        self._running.clear()
+        self._waiting.clear()
+        self._step = None
+        return lost
+
     def load(self) -> Load:
         return Load(
             running=len(self._running),
@@ -177,7 +197,7 @@ class BatchEngine:
         chunks = self._take_in([one for one in self._running if not one.decoding], budget)
         budget -= sum(size for _, size in chunks)
         chunks += self._take_in(self._admit(budget), budget)
-        duration_s = step_s(self._placement, _step_load(decodes, chunks))
+        duration_s = self._pace(self._cost, _step_load(decodes, chunks), self._idle_since_s)
         self._step = _Step(self._idle_since_s + duration_s, decodes, chunks)
         return True
 

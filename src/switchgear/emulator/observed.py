@@ -46,6 +46,12 @@ class ObservedEngine:
     def cancel(self, sequence: int) -> None:
         self._live.discard(sequence)
 
+    def clear(self) -> list[int]:
+        """Forget every sequence; their keys."""
+        lost = sorted(self._live)
+        self._live.clear()
+        return lost
+
     def next_s(self) -> float | None:
         while self._due and self._due[0][1] not in self._live:
             heapq.heappop(self._due)

@@ -6,16 +6,26 @@ from typing import Any
 import msgspec
 
 from switchgear.core.clock import Clock
+from switchgear.emulator.body_model import Figures
 from switchgear.emulator.calls import Calls
+from switchgear.emulator.conditions import Timeline
+from switchgear.emulator.device import Clearable, Device
 from switchgear.emulator.driver import Driver
-from switchgear.emulator.engine import BatchEngine, BatchLimits, Engine
+from switchgear.emulator.engine import BatchEngine, BatchLimits, Engine, Pace, by_roofline
 from switchgear.emulator.errors import ApiError, EmulatorError
 from switchgear.emulator.faults import Fault, parse_faults
+from switchgear.emulator.health import Publishes
 from switchgear.emulator.observed import ObservedEngine
+from switchgear.emulator.presence import Presence
 from switchgear.emulator.rules import FaultBook, parse_rules
 from switchgear.hardware.catalogue import model_spec, profile
 from switchgear.hardware.model import Figure, ModelSpec, Precision, Profile
-from switchgear.hardware.roofline import Placement, choose_precision
+from switchgear.hardware.roofline import (
+    Placement,
+    choose_precision,
+    kv_bytes_per_token,
+    weight_bytes,
+)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,11 +78,39 @@ class Served:
     faults: tuple[Fault, ...]
 
 
-class Place:
-    """What the HTTP front serves. Raises EmulatorError or HardwareError where the settings make no place."""
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a scenario makes of a place: the body of its one device, what the world does to it, and when the scenario began (monotonic)."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    figures: Figures
+    timeline: Timeline
+    origin_s: float
+    publishes: Publishes = Publishes.DCGM
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a device's memory holds, bytes."""
+
+    total: float = 0.0
+    weights: float = 0.0
+    cached_token: float = 0.0
+    """One cached token."""
+
+
+class Place:
+    """What the HTTP front serves. Raises EmulatorError or HardwareError where the settings make no place.
+
+    In a `world` it has a body, and what happens there happens to it; without one it is always well.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock, world: World | None = None) -> None:
+        if world is not None and len(settings.models) != 1:
+            raise EmulatorError("a device of a scenario serves one model; make a device for each")
         self.settings = settings
+        self.world = world
+        self.presence: Presence | None = None
+        self.memory = Memory()
         self.clock = clock
         self.profile: Profile = profile(settings.profile)
         self.name = settings.name or self.profile.name
@@ -110,15 +148,33 @@ class Place:
         names, _, fault = text.partition("!")
         name, _, spec_name = names.partition("=")
         spec = model_spec(spec_name or name)
-        engine, window_tokens = self._engine(spec)
-        driver = Driver(engine, self.clock, self.settings.speed)
+        if self.world is None:
+            engine: Engine
+            engine, window_tokens = self._engine(spec, by_roofline)
+            driver = Driver(engine, self.clock, self.settings.speed)
+        else:
+            driver, window_tokens = self._embodied(spec, self.world)
         return Served(name, spec, driver, window_tokens, parse_faults(fault))
 
-    def _engine(self, spec: ModelSpec) -> tuple[Engine, int]:
+    def _embodied(self, spec: ModelSpec, world: World) -> tuple[Driver, int]:
+        """The engine in a body, and the way to it."""
+        windows: list[int] = []
+
+        def make(pace: Pace) -> Clearable:
+            engine, window_tokens = self._engine(spec, pace)
+            windows.append(window_tokens)
+            return engine
+
+        device = Device(self.name, world.figures, world.timeline, make, self.settings.seed)
+        driver = Driver(device, self.clock, self.settings.speed, world.origin_s)
+        self.presence = Presence(device, driver)
+        return driver, windows[0]
+
+    def _engine(self, spec: ModelSpec, pace: Pace) -> tuple[Clearable, int]:
         settings, place = self.settings, self.profile
         if place.observed is not None:
-            engine = ObservedEngine(place.observed, settings.seed, settings.requests_per_minute)
-            return engine, spec.context_window_tokens
+            observed = ObservedEngine(place.observed, settings.seed, settings.requests_per_minute)
+            return observed, spec.context_window_tokens
         if place.physics is None or spec.architecture is None:
             raise EmulatorError(
                 f"model {spec.name!r} is only known from outside, and profile {place.name!r} computes; choose a model with an architecture"
@@ -131,7 +187,10 @@ class Place:
             msgspec.structs.replace(place, physics=physics), spec.architecture, settings.devices
         )
         placement = Placement(physics, spec.architecture, precision, devices=settings.devices)
-        batch = BatchEngine(placement, BatchLimits(sequences=settings.max_batch))
+        self.memory = Memory(
+            place.physics.memory_bytes.value * settings.devices, weight_bytes(placement), kv_bytes_per_token(placement)
+        )
+        batch = BatchEngine(placement, BatchLimits(sequences=settings.max_batch), pace)
         return batch, min(spec.context_window_tokens, batch.longest_sequence_tokens)
 
 

@@ -1,6 +1,7 @@
 """The endpoints of an emulated place: reads a request, meets its faults, decides its answer, runs it through the engine and sends it."""
 
 import asyncio
+import functools
 import hashlib
 import hmac
 from collections.abc import Callable
@@ -15,8 +16,10 @@ from switchgear.emulator.calls import Call
 from switchgear.emulator.delivery import Delivery, reset
 from switchgear.emulator.errors import ApiError, EmulatorError
 from switchgear.emulator.faults import Fault
+from switchgear.emulator.health import HEALTH, TEXT, Publishes, Told, dcgm_text, nvml_json
 from switchgear.emulator.jobs import ENDPOINTS, prepare
 from switchgear.emulator.place import Place, Served, request_faults
+from switchgear.emulator.presence import Presence
 from switchgear.emulator.requests import Body, read
 from switchgear.emulator.rules import parse_rules
 from switchgear.wire.exchange import JSON, Exchange, header
@@ -46,7 +49,14 @@ class Service:
 
     def handle(self, exchange: Exchange) -> None:
         """Begin to answer."""
-        path = exchange.target.partition(b"?")[0].decode("latin-1")
+        self.answer(exchange, exchange.target.partition(b"?")[0].decode("latin-1"))
+
+    def answer(self, exchange: Exchange, path: str) -> None:
+        """Begin to answer a request for a path, which is not the request's own where several places share an address."""
+        if path in HEALTH and self.place.presence is not None:
+            task = self._tasks.start(self._tell_health(exchange, HEALTH[path], self.place.presence))
+            exchange.on_gone = functools.partial(_cancel, task)
+            return
         control = self._control.get((exchange.method, path))
         if control is not None:
             control(exchange)
@@ -108,6 +118,8 @@ class Service:
 
     async def _answer(self, exchange: Exchange, path: str, call: Call) -> None:
         try:
+            if not await self._reached(exchange, call):
+                return
             self._check_key(exchange)
             if exchange.method == b"GET" and (path == "/v1/models" or path.startswith("/v1/models/")):
                 await self._list(exchange, path.removeprefix("/v1/models").removeprefix("/"), call)
@@ -136,6 +148,11 @@ class Service:
         behaviour = self._meet(call, own, exchange.body, served.name)
         if await self._unanswered(exchange, call, behaviour):
             return
+        presence = self.place.presence
+        if presence is not None:
+            if (refusal := presence.refusal()) is not None:
+                raise refusal
+            behaviour = presence.behaviour(behaviour)
         origin = Origin(self._id(prefix, call), int(self.place.clock.now_s()), served.name, served.window_tokens)
         job = prepare(
             read(exchange.body, kind),
@@ -145,7 +162,7 @@ class Service:
             dimensions=served.spec.embedding_dimensions,
         )
         call.stream, call.status, call.prompt_tokens = job.streamed is not None, 200, job.prompt_tokens
-        delivery = Delivery(exchange, behaviour, call, self.place.calls, self.place.clock)
+        delivery = Delivery(exchange, behaviour, call, self.place.calls, self.place.clock, self.place.presence)
         progress = served.driver.submit(job.sequences)
         try:
             if job.streamed is None:
@@ -197,6 +214,56 @@ class Service:
             raise behaviour.refusal
         return False
 
+    async def _reached(self, exchange: Exchange, call: Call) -> bool:
+        """Whether a device is there to answer; else the connection is reset."""
+        presence = self.place.presence
+        if presence is None or (await presence.reached() and not presence.off()):
+            return True
+        self._end(call, "broken")
+        reset(exchange)
+        return False
+
+    async def _tell_health(self, exchange: Exchange, words: Publishes, presence: Presence) -> None:
+        if not await presence.reached() or presence.off():
+            reset(exchange)
+            return
+        told = self._told(presence)
+        if told is None or self.place.world is None or self.place.world.publishes is not words:
+            exchange.reply(404, ApiError(404, "Health is not published here.", error_code="no_health").body())
+        elif words is Publishes.DCGM:
+            exchange.reply(200, dcgm_text(told), TEXT)
+        else:
+            exchange.reply(200, nvml_json(told))
+
+    def _told(self, presence: Presence) -> Told | None:
+        """What a device publishes now; None where its telemetry is lost."""
+        place, device, now_s = self.place, presence.device, presence.now_s()
+        conditions = device.conditions(now_s)
+        if not conditions.published:
+            return None
+        reading, load = device.read(now_s), device.load()
+        if conditions.frozen and device.body.frozen is not None:
+            reading = device.body.frozen
+        memory, offset_s = place.memory, conditions.clock_offset_s
+        time_of_day_s = place.clock.now_s() + offset_s
+        return Told(
+            place.name,
+            place.profile.title,
+            next(iter(place.models)),
+            place.settings.devices,
+            device.body.figures,
+            conditions,
+            reading,
+            memory.total,
+            memory.weights + load.kv_used_tokens * memory.cached_token,
+            device.prompt_tokens,
+            device.generated_tokens,
+            load.running,
+            load.waiting,
+            time_of_day_s,
+            time_of_day_s - now_s / place.settings.speed,
+        )
+
     def _header_faults(self, exchange: Exchange) -> tuple[Fault, ...]:
         return request_faults(exchange.headers.get(FAULT_HEADER, b"").decode("latin-1"))
 
@@ -214,3 +281,7 @@ class Service:
 
     def _end(self, call: Call, outcome: str) -> None:
         self.place.calls.end(call, outcome, self.place.clock.monotonic_s())
+
+
+def _cancel(task: "asyncio.Task[None]") -> None:
+    task.cancel()
