@@ -180,7 +180,7 @@ class Plane:
                 if principal.models is not None and route.name not in principal.models:
                     continue
                 admission = table.admission(principal, route, ())
-                plan = Plan.of(table.snapshot, "test/0", principal, endpoint, admission)
+                plan = Plan.of(table, "test/0", principal, endpoint, admission)
                 if plan is not None:
                     table.plans(principal, endpoint, None)[json.dumps(route.name).encode()] = plan
 

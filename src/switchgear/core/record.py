@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-VERSION = 1
+VERSION = 2
 
 
 class Outcome(StrEnum):
@@ -147,6 +147,8 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     """Of all attempts together; None: unpriced."""
     request_bytes: int = 0
     answer_bytes: int = 0
+    flags: list[str] = []
+    """Since version 2. What was let through all the same: soft limits as `LIMIT.MEASURE`."""
 
 
 _encoder = msgspec.msgpack.Encoder()

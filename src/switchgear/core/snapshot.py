@@ -12,6 +12,7 @@ import msgspec
 from switchgear.core.authorization import Authorization, Jurisdiction, Word
 from switchgear.core.data_class import DataClass
 from switchgear.core.identity import Certificate, Key, OidcProvider
+from switchgear.core.limits import FairShare, Limit, LimitSharing
 
 __all__ = [
     "Backend",
@@ -266,6 +267,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     oidc: dict[str, OidcProvider] = {}
     certificates: tuple[Certificate, ...] = ()
     authorization: Authorization = Authorization()
+    limits: tuple[Limit, ...] = ()
+    fair_share: FairShare | None = None
+    limit_sharing: LimitSharing = LimitSharing()
 
 
 def make_snapshot(
@@ -276,6 +280,9 @@ def make_snapshot(
     oidc: dict[str, OidcProvider] | None = None,
     certificates: tuple[Certificate, ...] = (),
     authorization: Authorization | None = None,
+    limits: tuple[Limit, ...] = (),
+    fair_share: FairShare | None = None,
+    limit_sharing: LimitSharing | None = None,
 ) -> Snapshot:
     """A snapshot whose id is the first 12 hexadecimal digits of the SHA-256 of its content: same content, same id."""
     made = Snapshot(
@@ -286,6 +293,9 @@ def make_snapshot(
         oidc=oidc or {},
         certificates=certificates,
         authorization=authorization or Authorization(),
+        limits=limits,
+        fair_share=fair_share,
+        limit_sharing=limit_sharing or LimitSharing(),
     )
     content = msgspec.msgpack.Encoder(order="deterministic").encode(made)
     return msgspec.structs.replace(made, id=hashlib.sha256(content).hexdigest()[:12])

@@ -10,22 +10,16 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from switchgear.core.record import AttemptKind
-from switchgear.core.snapshot import Delivery, Endpoint
+from switchgear.core.snapshot import Endpoint
 from switchgear.gateway.call import Call, Desk
-from switchgear.gateway.caller import Caller, declared_class, plans_for, refused, who
-from switchgear.gateway.candidates import allowed_route, candidates_of, refusal
-from switchgear.gateway.dispatch import Dispatch
+from switchgear.gateway.caller import Caller, plans_for, refused, who
+from switchgear.gateway.entrance import READ, Entrance
 from switchgear.gateway.errors import CATALOGUE, Refused, challenge, error_body
 from switchgear.gateway.head import (
-    ASSUMED_COMPLETION_TOKENS,
     UNREADABLE,
-    CallHead,
-    read_head,
 )
 from switchgear.gateway.straight import StraightWay
-from switchgear.gateway.strategies import STRATEGIES, Ask
-from switchgear.gateway.table import Admission, Plan, Route, Table
+from switchgear.gateway.table import Route, Table
 from switchgear.identity.model import Pending, Principal
 from switchgear.identity.refusals import Refusal
 from switchgear.wire.errors import RefusedRequest
@@ -34,12 +28,7 @@ from switchgear.wire.exchange import JSON, Exchange
 log = logging.getLogger(__name__)
 _ENDPOINTS = {f"/v1/{endpoint.value}".encode(): endpoint for endpoint in Endpoint}
 _MODELS = b"/v1/models"
-_FORWARDED = (b"openai-beta", b"traceparent", b"tracestate", b"x-request-id", b"idempotency-key")
-"""Headers of the caller that its backend gets too; all others stay here."""
-_DELIVERY = b"x-switchgear-delivery"
-_TIMEOUT = b"x-switchgear-timeout-s"
-_READ = frozenset((*_FORWARDED, _DELIVERY, _TIMEOUT))
-_LOOKED_AT = frozenset((*_READ, b"content-encoding"))
+_LOOKED_AT = frozenset((*READ, b"content-encoding"))
 """Headers for which each call is looked at."""
 
 
@@ -53,7 +42,8 @@ class Gateway:
         self._created = int(time.time())  # noqa: TID251  shown as the age of each model, decides nothing
         self._id_head = os.urandom(4).hex()
         self._id_count = 0
-        self._straight = StraightWay(desk, self._call_id, self._drive)
+        self._entrance = Entrance(desk, self._random)
+        self._straight = StraightWay(desk, self._call_id, self._entrance.drive)
 
     def serve(self, table: Table) -> None:
         self.table = table
@@ -121,7 +111,7 @@ class Gateway:
         if isinstance(answer, Pending):
             self._wait(call, answer)
         else:
-            self._begin(call, answer)
+            self._entrance.begin(call, answer)
 
     def _wait(self, call: Call, pending: Pending) -> None:
         """Who calls is known once a provider's keys are read."""
@@ -132,151 +122,13 @@ class Gateway:
 
         def settled(answer: "Principal | Refusal") -> None:
             try:
-                self._begin(call, answer)
+                self._entrance.begin(call, answer)
             except Exception as error:
                 log.exception("call %s met a defect", call.id)
                 call.defect(error)
 
         call.exchange.on_gone = gone
         pending.then(settled)
-
-    def _begin(self, call: Call, answer: "Principal | Refusal | None") -> None:
-        exchange = call.exchange
-        try:
-            head, route = self._admit(call, answer)
-        except Refused as error:
-            call.refuse(error)
-            return
-        except Exception as error:
-            log.exception("call %s met a defect", call.id)
-            call.candidates = ()  # it is not among the calls dispatched
-            call.defect(error)
-            return
-        self.desk.calls += 1
-        exchange.on_gone = call.gone
-        try:
-            Dispatch(call, head, route, self._random).begin()
-        except Exception as error:
-            log.exception("call %s met a defect", call.id)
-            call.defect(error)
-
-    # -- the short way --
-
-    def _learn(self, call: Call, head: CallHead, admission: Admission) -> None:
-        """A plain call went the long way: the next of its kind need not."""
-        caller, principal = call.exchange.context, call.principal
-        if (
-            not isinstance(caller, Caller)
-            or caller.plans is None
-            or caller.table is not self.table
-            or principal is None
-        ):
-            return
-        raw = msgspec.json.encode(head.model)
-        # one spelling of each name: what is kept stays bounded
-        if raw not in caller.plans and not head.pin and bytes(head.fields["model"]) == raw:
-            plan = Plan.of(call.table.snapshot, self.desk.name, principal, call.endpoint, admission)
-            if plan is not None:
-                caller.plans[raw] = plan
-
-    def _drive(self, call: Call) -> Dispatch:
-        """The driver of a call that went the short way and whose first attempt failed."""
-        if call.head is None or call.route is None:
-            raise TypeError("a call without a head or a route has no attempts")
-        return Dispatch(call, call.head, call.route, self._random)
-
-    # -- identify, authorize, admit, route --
-
-    def _admit(self, call: Call, answer: "Principal | Refusal | None") -> tuple[CallHead, Route]:
-        exchange, table, desk = call.exchange, call.table, self.desk
-        if (error := refused(answer, exchange.headers)) is not None or not isinstance(answer, Principal):
-            raise error or TypeError("who is not refused is a principal")
-        principal = call.principal = answer
-        if desk.refuse_unrecorded and not desk.recorder.writable:
-            raise Refused(
-                "journal_unavailable",
-                "Records cannot be written at the moment; calls are refused until they can.",
-                retry_after_s=5.0,
-            )
-        headers = exchange.headers
-        if headers.get(b"content-encoding", b"identity") != b"identity":
-            raise Refused("unsupported_content_encoding", "Send the body uncompressed.")
-        head = call.head = read_head(call.endpoint, exchange.body)
-        exchange.body = b""  # its fields live on in `head`
-        route = call.route = allowed_route(table.routes, head, principal)
-        admission = table.admission(principal, route, (declared_class(headers),))
-        call.admission, call.reach, call.data_class = admission, admission.reach, admission.class_word
-        self._authorize(admission, principal)
-        now_s = monotonic()
-        config = route.config
-        call.deadline_s = call.started_s + config.deadline_s
-        call.delivery = config.delivery
-        if not _READ.isdisjoint(headers):
-            self._read_headers(call, headers)
-        candidates, call.ruled_out = candidates_of(route, head, now_s, admission)
-        if not candidates:
-            raise refusal(route, call.ruled_out, now_s)
-        if len(candidates) > 1 and config.strategy != "priority":
-            ask = Ask(now_s, head.prompt_tokens(4.0), head.max_tokens or ASSUMED_COMPLETION_TOKENS, self._random)
-            candidates = STRATEGIES[config.strategy](candidates, ask)
-        reach = call.reach
-        if reach is not None and not reach.uniform:  # some may be asked later only: after a failure, or beside another
-            candidates.sort(key=lambda target: target not in reach.allowed[AttemptKind.FIRST])
-            if candidates[0] not in reach.allowed[AttemptKind.FIRST]:
-                raise refusal(route, call.ruled_out, now_s)
-        elif candidates[0].state.rest_until_s > now_s:  # it asked to be left alone: whoever did not comes first
-            candidates.sort(key=lambda target: target.state.rest_until_s > now_s)
-        call.candidates = candidates
-        self._learn(call, head, admission)
-        route.state.retries.call(now_s)
-        if config.hedge is not None:
-            route.state.hedges.call(now_s)
-        return head, route
-
-    def _authorize(self, admission: Admission, principal: Principal) -> None:
-        """Raises Refused where the principal may not have its call anywhere, whatever the moment."""
-        route, told = admission.route, admission.data_class
-        most = principal.max_data_class
-        if most is not None:
-            carries = told or self.table.snapshot.authorization.unknown_class
-            if carries > most:
-                raise Refused(
-                    "data_class_not_allowed",
-                    f"{principal.name!r} may send data up to class {most.value}, and this call counts as {carries.value}"
-                    f"{'' if told else ', because nobody declared its class'}. Send less sensitive data,"
-                    " declare its class with x-switchgear-data-class, or ask for the right.",
-                )
-        if not admission.targets and self.table.authorizer is not None:
-            refusal = self.table.authorizer.refuse(self.table.standing(principal), route.name, told)
-            raise Refused("forbidden_by_policy", refusal.message)
-
-    def _read_headers(self, call: Call, headers: Mapping[bytes, bytes]) -> None:
-        for name in _FORWARDED:
-            if name in headers:
-                call.forwarded += b"%b: %b\r\n" % (name, headers[name])
-        delivery = headers.get(_DELIVERY)
-        if delivery is not None:
-            try:
-                call.delivery = Delivery(delivery.decode("latin-1"))
-            except ValueError as error:
-                raise Refused(
-                    "invalid_field",
-                    "The header x-switchgear-delivery is either stream or whole.",
-                    param="x-switchgear-delivery",
-                ) from error
-        timeout = headers.get(_TIMEOUT)
-        if timeout is not None:
-            try:
-                seconds = float(timeout)
-            except ValueError:
-                seconds = 0.0
-            if not seconds > 0.0:
-                raise Refused(
-                    "invalid_field",
-                    "The header x-switchgear-timeout-s is a positive number of seconds.",
-                    param="x-switchgear-timeout-s",
-                )
-            call.deadline_s = min(call.deadline_s, call.started_s + seconds)
 
     # -- models --
 

@@ -19,7 +19,10 @@ from switchgear.core.errors import SwitchgearError
 from switchgear.core.record import Attempt, AttemptKind, AttemptOutcome
 from switchgear.gateway.call import Call
 from switchgear.gateway.failure import Failure, Next, failure_of
+from switchgear.gateway.head import ASSUMED_COMPLETION_TOKENS
 from switchgear.gateway.table import Target
+from switchgear.limits.model import Refusal
+from switchgear.limits.reservation import Reservation
 from switchgear.wire.client import ClientConnection
 from switchgear.wire.errors import AnswerTooLarge, ResetError
 
@@ -62,6 +65,8 @@ class Try(msgspec.Struct, eq=False):
     size: int = 0
     stale: int = _STALE
     request: bytes = b""
+    reservation: Reservation | None = None
+    """What it holds of its backend's limits."""
 
     @classmethod
     def of(
@@ -85,6 +90,8 @@ class Try(msgspec.Struct, eq=False):
         """Ask the target; on an idle connection at once, else on a new one."""
         call, target = self.call, self.target
         state = target.state
+        if call.table.limiter.by_backend and not self._reserved():
+            return
         if not state.breaker.closed:
             self.probe = state.breaker.began(self.began_s)
         state.in_flight += 1
@@ -103,6 +110,37 @@ class Try(msgspec.Struct, eq=False):
             self._send(connection)
         else:
             self.connecting = call.desk.tasks.start(self._connect())
+
+    def _reserved(self) -> bool:
+        """Whether the limits of its backend leave room. Where another call took it since the candidates were found, the attempt fails."""
+        call, target = self.call, self.target
+        principal, route, head = call.principal, call.route, call.head
+        if principal is None or route is None or head is None:
+            return True
+        limiter = call.table.limiter
+        plan = limiter.at_backend(limiter.plan(principal.name, principal.team, route.name), target.backend_name)
+        if not plan:
+            return True
+        prompt = head.prompt_tokens(target.backend.capabilities.bytes_per_token)
+        completion = (head.max_tokens or ASSUMED_COMPLETION_TOKENS) * head.choices
+        granted = limiter.reserve(plan, prompt + completion, target.cost_usd(prompt, 0, completion), self.began_s)
+        if not isinstance(granted, Refusal):
+            self.reservation = granted
+            return True
+        self.over = True
+        self.record.error = f"limited:{granted.rule}"
+        call.attempts.append(self.record)
+        failure = Failure(
+            "no_target_available",
+            self.record.error,
+            f"{granted.message} {granted.remedy}",
+            Next.ELSEWHERE,
+            blames_target=False,
+            retry_after_s=granted.retry_after_s,
+        )
+        if self.ended is not None:
+            self.ended(self, failure)
+        return False
 
     async def _connect(self) -> None:
         connect_s = min(self.target.timeouts.connect_s, self.call.deadline_s - monotonic())
@@ -267,8 +305,14 @@ class Try(msgspec.Struct, eq=False):
         self.over = True
         target = self.target
         target.state.in_flight -= 1
-        target.backend_state.in_flight -= 1
+        backend_state = target.backend_state
+        backend_state.in_flight -= 1
         self.call.running.remove(self)
+        if self.reservation is not None:
+            record = self.record
+            self.reservation.settle(record.prompt_tokens + record.completion_tokens, record.cost_usd, monotonic())
+        if backend_state.waiting is not None:
+            backend_state.left(monotonic())
         if self.connecting is not None:
             self.connecting.cancel()
         if self.connection is not None and not self._detach():

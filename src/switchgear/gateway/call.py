@@ -16,6 +16,8 @@ from switchgear.gateway.head import CallHead
 from switchgear.gateway.shape import error_event
 from switchgear.gateway.table import Admission, Plan, Route, Table, Target
 from switchgear.identity.model import Principal
+from switchgear.limits.plan import Plan as LimitPlan
+from switchgear.limits.reservation import Reservation
 from switchgear.wire.exchange import EVENT_STREAM, JSON, Exchange, header
 
 log = logging.getLogger(__name__)
@@ -115,6 +117,14 @@ class Call(msgspec.Struct, eq=False):
     """What it carries, for the record."""
     admission: Admission | None = None
     """Where it may go, whatever the moment; None where it went the short way: its plan has it."""
+    limits: LimitPlan | None = None
+    """The limits that apply to it; None: none."""
+    reservation: Reservation | None = None
+    """What it holds of them."""
+    counted: bool = False
+    """Whether it is among the calls under way."""
+    waits: Callable[[], object] | None = None
+    """Ends its waiting for its turn at a full backend, while it does."""
     committed: bool = False
     """Whether a byte of an answer has gone to the caller."""
     winner: "Try | None" = None
@@ -130,6 +140,10 @@ class Call(msgspec.Struct, eq=False):
     timer: asyncio.TimerHandle | None = None
     over: bool = False
     """Whether it has its end."""
+
+    def rule_out(self, target: Target, reason: str) -> None:
+        """A target turns out to be no candidate."""
+        self.ruled_out.append(RuledOut(target.backend_name, target.model, reason))
 
     def may_go(self, target: Target, kind: AttemptKind) -> bool:
         """Whether policies let an attempt of this kind go to one of the candidates."""
@@ -153,6 +167,8 @@ class Call(msgspec.Struct, eq=False):
         )
         if not PASSED_ON.isdisjoint(headers):
             head += passed_on(headers)
+        if self.limits is not None:
+            head += self.limits.headers.lines()
         return head
 
     def claim(self, attempt: "Try") -> bool:
@@ -198,6 +214,9 @@ class Call(msgspec.Struct, eq=False):
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+        if self.waits is not None:
+            self.waits()
+            self.waits = None
         for attempt in tuple(self.running):
             attempt.cancel(lost=lost)
 
@@ -272,6 +291,8 @@ class Call(msgspec.Struct, eq=False):
         if self.attempts:
             head += header("x-switchgear-backend", self.attempts[-1].backend)
         head += challenge(code)
+        if self.limits is not None:
+            head += self.limits.headers.lines()
         if retry_after_s is not None:
             head += header("retry-after", str(max(1, round(retry_after_s + 0.499))))
         return head
@@ -305,7 +326,7 @@ class Call(msgspec.Struct, eq=False):
         self.over = True
         self.exchange.on_gone = None
         self.winner = None  # it refers to this call: no cycle is left for the collector
-        if self.candidates:
+        if self.counted:
             self.desk.calls -= 1
         principal, head, target, attempts = self.principal, self.head, self.answered, self.attempts
         record = Record(
@@ -344,7 +365,17 @@ class Call(msgspec.Struct, eq=False):
             record.cost_usd = attempt.cost_usd
         elif attempts:
             _add_up(record, self.tokens_moved)
+        if self.reservation is not None:
+            self._settle(self.reservation, record)
         return record
+
+    def _settle(self, reservation: Reservation, record: Record) -> None:
+        """Give back what was reserved and not used."""
+        record.flags = list(reservation.flags)
+        if record.attempts:
+            reservation.settle(record.prompt_tokens + record.completion_tokens, record.cost_usd, monotonic())
+        else:
+            reservation.release(monotonic())
 
 
 def passed_on(headers: Mapping[bytes, bytes]) -> bytes:

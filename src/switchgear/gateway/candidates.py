@@ -19,12 +19,13 @@ _LACKS = {
     "unpriced": "has no price to hold against max_cost_usd",
 }
 _BUSY = {"breaker_open": "is broken at the moment", "full": "is full"}
+_LIMITED = {"limited": "has no room left under a limit"}
 _POLICY = {
     "forbidden": "is forbidden by a policy",
     "policy_failed": "is refused because a policy could not be evaluated",
     "not_permitted": "is permitted by no policy",
 }
-REASONS = {**_LACKS, **_BUSY, **_POLICY, "not_pinned": "is not the backend that the caller chose"}
+REASONS = {**_LACKS, **_BUSY, **_LIMITED, **_POLICY, "not_pinned": "is not the backend that the caller chose"}
 """Every reason for which a target is ruled out, in words. Ids of policies may follow a reason after a colon."""
 
 

@@ -11,13 +11,16 @@ from collections.abc import Mapping
 from pathlib import Path as File
 from typing import Any, NamedTuple
 
+import msgspec
+
 from switchgear.core.authorization import Authorization
 from switchgear.core.errors import ConfigError, Problem
+from switchgear.core.limits import LimitSharing
 from switchgear.core.snapshot import Snapshot, make_snapshot
 from switchgear.gateway.config_checks import check_gateway, check_keys, check_names
 from switchgear.gateway.config_decode import Decoder
 from switchgear.gateway.config_files import check_files
-from switchgear.gateway.config_may import check_identities, check_policies
+from switchgear.gateway.config_may import check_identities, check_limits, check_policies
 from switchgear.gateway.config_model import Config, Durability, GatewayConfig, GatewayTls, OnJournalFailure
 from switchgear.gateway.config_places import check_backends, check_models
 from switchgear.gateway.findings import Findings
@@ -140,6 +143,7 @@ def _check(raw: dict[str, Any], findings: Findings, environment: Mapping[str, st
         return None
     check_identities(config, findings)
     check_policies(config, findings)
+    check_limits(config, findings)
     return config
 
 
@@ -178,4 +182,16 @@ def snapshot_of(config: Config) -> Snapshot:
         authorization=Authorization(
             texts=load_policies(config.policy.files), teams=config.teams, unknown_class=config.policy.unknown_class
         ),
+        limits=config.limits,
+        fair_share=config.fair_share,
+        limit_sharing=_sharing(config),
     )
+
+
+def _sharing(config: Config) -> LimitSharing:
+    """How limits are shared. A budget outlives a restart, so with one there is a database in any case."""
+    sharing = config.limit_sharing
+    budgets = any(limit.usd_per_day is not None or limit.usd_per_month is not None for limit in config.limits)
+    if budgets and not sharing.database:
+        return msgspec.structs.replace(sharing, database=f"sqlite:///{config.gateway.state_dir}/limits.db")
+    return sharing

@@ -1,12 +1,15 @@
 """What a configuration may not say of who may call and what policies allow."""
 
+from collections.abc import Collection
 from pathlib import Path as File
 
 from switchgear.core.errors import ConfigError
+from switchgear.core.identity import Certificate, Key
 from switchgear.gateway.config_model import Config
 from switchgear.gateway.findings import Findings
-from switchgear.gateway.lines import Path
+from switchgear.gateway.lines import Path, path_of
 from switchgear.identity import checks
+from switchgear.limits.check import fair_share_problems, limit_problems, sharing_problems
 from switchgear.policy.authz_world import groups_of
 from switchgear.policy.cedar_files import load_policies
 from switchgear.policy.cedar_schema import World
@@ -32,6 +35,22 @@ def _unknown_models(config: Config) -> list[Path]:
     return [
         (*path, index) for path, models in named for index, model in enumerate(models) if model not in config.models
     ]
+
+
+def check_limits(config: Config, findings: Findings) -> None:
+    """Limits name what there is; several workers need a database to share them."""
+    names: dict[str, Collection[str]] = {"model": config.models, "backend": config.backends}
+    teams: set[str] | None = None
+    if not config.oidc:  # whose tokens bring teams and names of their own
+        callers: list[Key | Certificate] = [*config.keys, *config.certificates]
+        teams = {one.team for one in callers} | set(config.teams)
+        names |= {"key": {one.name for one in callers}, "team": teams}
+    found = [*limit_problems(config.limits, names)]
+    if config.fair_share is not None:
+        found += fair_share_problems(config.fair_share, teams)
+    found += sharing_problems(config.limit_sharing, config.limits, config.gateway.workers)
+    for problem in found:
+        findings.refuse(path_of(problem.path), problem.message, problem.remedy)
 
 
 def check_policies(config: Config, findings: Findings) -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 from switchgear.core.authorization import Policies, Team
 from switchgear.core.identity import Certificate, Key, OidcProvider
+from switchgear.core.limits import FairShare, Limit, LimitSharing
 from switchgear.core.snapshot import Backend, Count, Model, Part
 from switchgear.gateway.config_secrets import is_secret_header
 from switchgear.wire.model import Limits
@@ -76,6 +77,9 @@ class Config(Part, frozen=True, kw_only=True):
     certificates: tuple[Certificate, ...] = ()
     teams: dict[str, Team] = msgspec.field(default_factory=dict)
     policy: Policies = Policies()
+    limits: tuple[Limit, ...] = ()
+    fair_share: FairShare | None = None
+    limit_sharing: LimitSharing = LimitSharing()
     backends: dict[str, Backend]
     models: dict[str, Model]
 
@@ -91,6 +95,9 @@ class Config(Part, frozen=True, kw_only=True):
             ("certificates", self.certificates),
             ("teams", self.teams),
             ("policy", self.policy),
+            ("limits", self.limits),
+            ("fair_share", self.fair_share),
+            ("limit_sharing", self.limit_sharing),
             ("backends", {name: _masked(backend) for name, backend in self.backends.items()}),
             ("models", self.models),
         ]

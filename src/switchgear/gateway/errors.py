@@ -29,6 +29,7 @@ _AUTHENTICATION = "authentication_error"
 _PERMISSION = "permission_error"
 _UPSTREAM = "upstream_error"
 _SERVER = "server_error"
+_RATE = "rate_limit_error"
 
 CATALOGUE: dict[str, Shape] = {
     # the request as such; the server answers these by itself and closes the connection
@@ -44,7 +45,7 @@ CATALOGUE: dict[str, Shape] = {
     "body_too_large": Shape(413, _INVALID, "The body exceeds `limits.body_bytes`."),
     "head_timeout": Shape(408, _INVALID, "The head took longer than `limits.head_s`."),
     "body_timeout": Shape(408, _INVALID, "The body stopped for longer than `limits.body_idle_s`."),
-    "too_many_connections": Shape(429, "rate_limit_error", "More open connections than `limits.connections`; try again."),
+    "too_many_connections": Shape(429, _RATE, "More open connections than `limits.connections`; try again."),
     "draining": Shape(503, _SERVER, "The gateway is shutting down; send the call again, another process serves it."),
     # the call
     "not_found": Shape(404, _INVALID, "No such path. The API is below /v1/."),
@@ -77,11 +78,18 @@ CATALOGUE: dict[str, Shape] = {
     "unknown_pin": Shape(404, _INVALID, "The model has no target at the backend named after `@`."),
     "no_capable_target": Shape(400, _INVALID, "No target of the model can do what the call needs; the message says what lacks where."),
     "no_target_available": Shape(503, _SERVER, "Every target of the model is broken or full; Retry-After says when to come back."),
+    "rate_limit_exceeded": Shape(429, _RATE, "A limit of requests or tokens per minute is reached; Retry-After says when there is room."),
+    "too_many_in_flight": Shape(429, _RATE, "A limit of calls in flight is reached; one that ends makes room."),
+    "limit_share_pending": Shape(429, _RATE, "This worker's share of a limit is being fetched; come back in a moment."),
+    "budget_exceeded": Shape(402, "insufficient_quota", "A budget in US dollars is used up; the message names it and when it begins anew."),
+    "exceeds_limit_alone": Shape(400, _INVALID, "The call by itself may use more than a limit allows."),
+    "unpriced_under_budget": Shape(403, _PERMISSION, "A budget applies, and no price is known for a target; an unknown price is not zero."),
+    "limits_unavailable": Shape(503, _SERVER, "Limits cannot be checked: their database is not reachable, this worker's share is used up."),
     "journal_unavailable": Shape(503, _SERVER, 'Records cannot be written and `on_journal_failure` is "refuse".'),
     # the targets were asked
     "upstream_unreachable": Shape(503, _UPSTREAM, "No connection to any target that was asked."),
     "upstream_error": Shape(502, _UPSTREAM, "The last target that was asked answered with an error or not in its protocol."),
-    "upstream_rate_limited": Shape(429, "rate_limit_error", "Every target that was asked limits its rate at the moment."),
+    "upstream_rate_limited": Shape(429, _RATE, "Every target that was asked limits its rate at the moment."),
     "upstream_timeout": Shape(504, _UPSTREAM, "The last target that was asked did not answer in time."),
     "deadline_exceeded": Shape(504, _UPSTREAM, "The call's deadline passed over its attempts."),
     "stream_broken": Shape(502, _UPSTREAM, "A stream broke after its first byte and no target could carry it on; sent as an event."),

@@ -36,6 +36,14 @@ def dotted(path: Path) -> str:
     return text
 
 
+def path_of(text: str) -> Path:
+    """The path that `limits[0].team` writes; names with dots in them stay whole at the end only."""
+    parts: list[str | int] = []
+    for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", text):
+        parts.append(int(index) if index else name)
+    return tuple(parts)
+
+
 class Lines:
     """The lines of a TOML text, counted from 1."""
 

@@ -1,19 +1,39 @@
 """What a data plane knows of its targets while it runs. It outlives a snapshot: a reload forgets no open breaker."""
 
+from switchgear.core.limits import FairShare
 from switchgear.core.snapshot import Backend, Hedge, Model
 from switchgear.gateway.breaker import CircuitBreaker
 from switchgear.gateway.budget import RatioBudget
 from switchgear.gateway.latency import Latency
+from switchgear.limits.fair import FairQueue
 
 
 class BackendState:
     """Live state of one backend."""
 
-    __slots__ = ("in_flight", "max_in_flight")
+    __slots__ = ("in_flight", "max_in_flight", "waiting")
 
     def __init__(self) -> None:
         self.in_flight = 0
         self.max_in_flight = 0
+        self.waiting: FairQueue | None = None
+        """Calls that wait for their turn there; None until one had to."""
+
+    def queue(self, share: FairShare) -> FairQueue:
+        """The line of those who wait, by the weights that hold now."""
+        queue = self.waiting
+        if queue is None:
+            queue = self.waiting = FairQueue(self.max_in_flight)
+        queue.capacity, queue.weights, queue.max_waiting = self.max_in_flight, share.weights, share.max_waiting
+        queue.running = self.in_flight
+        return queue
+
+    def left(self, now_s: float) -> None:
+        """An attempt there has ended: whoever is next is called up."""
+        queue = self.waiting
+        if queue is not None and queue.waiting:
+            queue.running = self.in_flight  # those who came while nobody waited did not stand in line
+            queue.fill(now_s)
 
 
 class TargetState:

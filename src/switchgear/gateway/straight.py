@@ -16,11 +16,12 @@ from switchgear.core.record import VERSION, Attempt, AttemptKind, AttemptOutcome
 from switchgear.gateway.attempt import Try
 from switchgear.gateway.call import PASSED_ON, Call, Desk, Driver, passed_on
 from switchgear.gateway.caller import Caller
-from switchgear.gateway.head import CallHead, decode_fields, limit_of, surely_plain
+from switchgear.gateway.head import ASSUMED_COMPLETION_TOKENS, CallHead, decode_fields, limit_of, surely_plain
 from switchgear.wire.exchange import Exchange
 
 log = logging.getLogger(__name__)
 # An enum's member costs a lookup through its class each time.
+_NO_FLAGS: list[str] = []
 _FIRST, _OK, _ATTEMPT_OK = AttemptKind.FIRST, Outcome.OK, AttemptOutcome.OK
 
 
@@ -57,7 +58,13 @@ class StraightWay:
                 or backend_state.in_flight >= backend_state.max_in_flight
             ):
                 return False
-        first = targets[0]
+        first, reservation = targets[0], None
+        if plan.limits is not None:
+            prompt, completion = size // 4, limit or ASSUMED_COMPLETION_TOKENS
+            cost_usd = first.cost_usd(prompt, 0, completion) if plan.limits.money else None
+            reservation = caller.table.limiter.reserve(plan.limits, prompt + completion, cost_usd, started_s)  # type: ignore[union-attr]  # as above
+            if reservation.refused:
+                return False  # the long way says why
         route.state.retries.call(started_s)
         fields["model"] = first.model_raw
         endpoint = plan.endpoint
@@ -85,6 +92,10 @@ class StraightWay:
             [],
             plan.reach,
             plan.class_word,
+            None,
+            plan.limits,
+            reservation,  # type: ignore[arg-type]  # no refusal
+            True,
         )
         desk.calls += 1
         exchange.on_gone = call.gone
@@ -123,11 +134,15 @@ class StraightTry(Try, eq=False):
             target.backend_state.in_flight -= 1
             call.running.clear()
             desk.calls -= 1
+            if target.backend_state.waiting is not None:
+                target.backend_state.left(now_s)
             state.latency.observe(duration_s, now_s)
             state.breaker.well(now_s, duration_s)
             head = b"%bx-switchgear-call: %b\r\nx-switchgear-attempts: 1\r\n" % (target.reply_json, call.id.encode())
             if not PASSED_ON.isdisjoint(headers):
                 head += passed_on(headers)
+            if call.limits is not None:
+                head += call.limits.headers.lines()
             call.exchange.reply_ok(body, head)
             usage = answer.usage
             if usage is None:
@@ -141,6 +156,9 @@ class StraightTry(Try, eq=False):
             record.status = 200
             record.duration_s = record.ttft_s = duration_s
             record.outcome = _ATTEMPT_OK
+            reservation = call.reservation
+            if reservation is not None:
+                reservation.settle(record.prompt_tokens + record.completion_tokens, record.cost_usd, now_s)
             desk.recorder.append(
                 Record(
                     VERSION,
@@ -163,6 +181,7 @@ class StraightTry(Try, eq=False):
                     record.cost_usd,
                     call.request_bytes,
                     len(body),
+                    list(reservation.flags) if reservation is not None else _NO_FLAGS,
                 )
             )
         except Exception as error:

@@ -14,6 +14,7 @@ from switchgear.backends.registry import PROTOCOLS
 from switchgear.core.clock import Clock, SystemClock
 from switchgear.core.data_class import DataClass
 from switchgear.core.errors import ConfigError, Problem
+from switchgear.core.limits import LimitSharing
 from switchgear.core.record import RuledOut
 from switchgear.core.snapshot import Backend, Endpoint, Model, Snapshot
 from switchgear.core.snapshot import Target as TargetConfig
@@ -21,6 +22,8 @@ from switchgear.gateway.state import BackendState, LiveState, ModelState, Target
 from switchgear.identity.http_source import http_sources
 from switchgear.identity.model import Principal
 from switchgear.identity.service import Identities, Identity
+from switchgear.limits.limiter import Limiter
+from switchgear.limits.shares import Shares
 from switchgear.policy.authz_cache import Recent
 from switchgear.wire.client import Pool
 from switchgear.wire.errors import TlsError
@@ -149,6 +152,7 @@ class Plan:
         "deadline_s",
         "delivery",
         "endpoint",
+        "limits",
         "principal",
         "reach",
         "recorded",
@@ -159,7 +163,7 @@ class Plan:
 
     @classmethod
     def of(
-        cls, snapshot: Snapshot, gateway: str, principal: Principal, endpoint: Endpoint, admission: "Admission"
+        cls, table: "Table", gateway: str, principal: Principal, endpoint: Endpoint, admission: "Admission"
     ) -> "Plan | None":
         """None where each call needs to be looked at: targets in an order of the moment, hedges, limits of cost."""
         route = admission.route
@@ -167,12 +171,16 @@ class Plan:
             return None
         if admission.reach is not None and not admission.reach.uniform:
             return None
-        return cls(snapshot, gateway, principal, endpoint, admission)
+        if table.limiter.by_backend:
+            return None
+        return cls(table, gateway, principal, endpoint, admission)
 
     def __init__(
-        self, snapshot: Snapshot, gateway: str, principal: Principal, endpoint: Endpoint, admission: "Admission"
+        self, table: "Table", gateway: str, principal: Principal, endpoint: Endpoint, admission: "Admission"
     ) -> None:
         route = self.route = admission.route
+        self.limits = table.limiter.plan(principal.name, principal.team, route.name) or None
+        """The limits that apply; None: none."""
         self.principal = principal
         self.endpoint = endpoint
         self.reach = admission.reach
@@ -183,7 +191,7 @@ class Plan:
         self.deadline_s = route.config.deadline_s
         self.delivery = route.config.delivery
         caller = (principal.name, principal.team, admission.class_word)
-        call = (gateway, snapshot.id, endpoint.value, *caller, route.name, "", False)
+        call = (gateway, table.snapshot.id, endpoint.value, *caller, route.name, "", False)
         self.recorded = (*call, [target.name for target in self.targets], self.ruled_out)
         """Fields of the record, from `gateway` to `ruled_out`. Not to be changed."""
 
@@ -211,12 +219,14 @@ class Table:
         routes: dict[str, Route],
         pools: dict[str, Pool],
         identity: Identity,
+        limiter: Limiter,
         authorizer: "Authorizer[Target] | None" = None,
     ) -> None:
         self.snapshot = snapshot
         self.routes = routes
         self.pools = pools
         self.identity = identity
+        self.limiter = limiter
         self.authorizer = authorizer
         self._plans: Recent[tuple[Principal, Endpoint, DataClass | None], dict[bytes, Plan]] = Recent(_CALLERS)
         self._standings: Recent[Principal, Standing] = Recent(_CALLERS)
@@ -266,9 +276,12 @@ class Builder:
         *,
         clock: Clock | None = None,
         state_dir: Path | None = None,
+        sharing: LimitSharing | None = None,
     ) -> None:
-        """`state_dir` keeps what the providers' keys were, for a start while one cannot be reached."""
+        """`state_dir` keeps what the providers' keys were, for a start while one cannot be reached; `sharing`: how limits are shared."""
         clock = clock or SystemClock()
+        sharing = sharing or LimitSharing()
+        self.shares = Shares(clock, leased=bool(sharing.database), on_failure=sharing.on_failure)
         folder = state_dir / "identity" if state_dir is not None else None
         sources = http_sources(clock, random.Random(), environment, folder)  # noqa: S311  spreads readings over time
         self.identities = Identities(sources, clock.now_s)
@@ -315,7 +328,10 @@ class Builder:
         self._pools = {name: (identity, pool) for name, (identity, pool, _) in made.items()}
         self.live.forget_all_but({t.name for route in routes.values() for t in route.targets}, set(routes))
         pools = {name: pool for name, (_, pool, _) in made.items()}
-        return Table(snapshot, routes, pools, identity, _authorizer(snapshot, routes))
+        limiter = Limiter(snapshot.limits, self.shares)
+        callers = [(key.name, key.team) for key in snapshot.keys]
+        limiter.prepare(callers, list(snapshot.models), list(snapshot.backends))
+        return Table(snapshot, routes, pools, identity, limiter, _authorizer(snapshot, routes))
 
     def _identity(self, snapshot: Snapshot) -> Identity:
         try:

@@ -17,6 +17,7 @@ import uvloop
 
 from switchgear.core.clock import SystemClock
 from switchgear.core.snapshot import Snapshot
+from switchgear.core.tasks import TaskOwner
 from switchgear.gateway.app import Gateway
 from switchgear.gateway.call import Desk
 from switchgear.gateway.channel import Channel
@@ -25,10 +26,13 @@ from switchgear.gateway.errors import CATALOGUE, error_body
 from switchgear.gateway.probe import Prober
 from switchgear.gateway.recorder import ChannelRecorder
 from switchgear.gateway.table import Builder
+from switchgear.limits.leasing import Leaser
+from switchgear.limits.stores import open_store
 from switchgear.wire.server import Server
 from switchgear.wire.tls import server_context
 
 log = logging.getLogger(__name__)
+_TIDY_S = 30.0
 _COLLECT_AFTER = 20_000
 """Objects made and not yet freed before the youngest are looked through; Python's own 700 costs a tenth of a call."""
 
@@ -61,6 +65,8 @@ class Worker:
         self._prober: Prober | None = None
         self._channel: Channel | None = None
         self._config: GatewayConfig | None = None
+        self._leaser: Leaser | None = None
+        self._tasks = TaskOwner("worker")
         self._grace_s = 0.0
 
     async def run(self, channel: socket.socket) -> None:
@@ -91,7 +97,10 @@ class Worker:
         config = self._config = start.config
         assert self._channel is not None  # noqa: S101  over which this came
         recorder = self._recorder = ChannelRecorder(self._channel, strict=config.durability == "strict")
-        builder = self._builder = Builder(os.environ, clock=self._clock, state_dir=Path(config.state_dir))
+        sharing = start.snapshot.limit_sharing
+        builder = self._builder = Builder(
+            os.environ, clock=self._clock, state_dir=Path(config.state_dir), sharing=sharing
+        )
         table = builder.build(start.snapshot)
         desk = Desk(
             asyncio.get_running_loop(),
@@ -103,6 +112,12 @@ class Worker:
         gateway = self._gateway = Gateway(table, desk)
         self._prober = Prober(gateway, builder)
         self._prober.start(start.snapshot)
+        if sharing.database:
+            name = f"{desk.name}/{os.urandom(6).hex()}"  # a fresh one for each start: what the last one leased runs out
+            store = open_store(sharing.database, self._clock)
+            self._leaser = Leaser(builder.shares, store, sharing, name)
+            await self._leaser.start()
+        self._tasks.start(self._tidy())
         server = self._server = Server(
             gateway.handle,
             limits=config.limits,
@@ -163,6 +178,15 @@ class Worker:
         self._ended.set()
         return None
 
+    async def _tidy(self) -> None:
+        """Let go of what is over: reservations whose call never told its end, limits of callers that are gone."""
+        while True:
+            await asyncio.sleep(_TIDY_S)
+            if self._gateway is not None:
+                table = self._gateway.table
+                longest_s = max((model.deadline_s for model in table.snapshot.models.values()), default=0.0)
+                table.limiter.tidy(self._clock.monotonic_s(), longest_s + _TIDY_S)
+
     # -- the end --
 
     async def _close(self) -> None:
@@ -172,8 +196,11 @@ class Worker:
             await self._server.close()
         if self._prober is not None:
             await self._prober.close()
+        await self._tasks.close()
         if self._builder is not None:
             await self._builder.identities.close()
+        if self._leaser is not None:
+            await self._leaser.close()
         if self._gateway is not None:
             await self._gateway.desk.tasks.close()
             for pool in self._gateway.table.pools.values():

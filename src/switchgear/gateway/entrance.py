@@ -1,0 +1,286 @@
+"""The way of a call from its caller to its first target: identify, classify, authorize, admit, route. What is refused is refused here.
+
+Deciding is pure and happens in one turn of the event loop. A call waits here in two cases only: for its worker's share of a limit to
+come (some milliseconds), and, where teams share a full backend, for its turn.
+"""
+
+import logging
+import random
+from collections.abc import Mapping
+from time import monotonic
+
+import msgspec
+
+from switchgear.core.record import AttemptKind
+from switchgear.core.snapshot import Delivery
+from switchgear.gateway.call import Call, Desk
+from switchgear.gateway.caller import Caller, declared_class, refused
+from switchgear.gateway.candidates import allowed_route, candidates_of, refusal
+from switchgear.gateway.dispatch import Dispatch
+from switchgear.gateway.errors import Refused
+from switchgear.gateway.head import ASSUMED_COMPLETION_TOKENS, CallHead, read_head
+from switchgear.gateway.strategies import STRATEGIES, Ask
+from switchgear.gateway.table import Admission, Plan, Route, Target
+from switchgear.identity.model import Principal
+from switchgear.identity.refusals import Refusal
+from switchgear.limits.model import Refusal as LimitRefusal
+
+log = logging.getLogger(__name__)
+FORWARDED = (b"openai-beta", b"traceparent", b"tracestate", b"x-request-id", b"idempotency-key")
+"""Headers of the caller that its backend gets too; all others stay here."""
+_DELIVERY = b"x-switchgear-delivery"
+_TIMEOUT = b"x-switchgear-timeout-s"
+READ = frozenset((*FORWARDED, _DELIVERY, _TIMEOUT))
+_FIRST = AttemptKind.FIRST
+_SHARE_WAIT_S = 0.5
+"""So long a call waits for its worker's share of a limit to come."""
+
+
+class Entrance:
+    """One for a data plane."""
+
+    def __init__(self, desk: Desk, rng: random.Random) -> None:
+        self._desk = desk
+        self._random = rng
+
+    def begin(self, call: Call, answer: Principal | Refusal | None) -> None:
+        """Let a call in and send it on its way, or refuse it. Never raises."""
+        try:
+            head, route = self._admit(call, answer)
+        except Refused as error:
+            call.refuse(error)
+            return
+        except Exception as error:
+            log.exception("call %s met a defect", call.id)
+            call.defect(error)
+            return
+        self._desk.calls += 1
+        call.counted = True
+        call.exchange.on_gone = call.gone
+        self._guarded(call, head, route)
+
+    def _guarded(self, call: Call, head: CallHead, route: Route) -> None:
+        try:
+            self._enter(call, head, route)
+        except Refused as error:
+            call.refuse(error)
+        except Exception as error:
+            log.exception("call %s met a defect", call.id)
+            call.defect(error)
+
+    def drive(self, call: Call) -> Dispatch:
+        """The driver of a call that went the short way and whose first attempt failed."""
+        if call.head is None or call.route is None:
+            raise TypeError("a call without a head or a route has no attempts")
+        return Dispatch(call, call.head, call.route, self._random)
+
+    # -- identify, classify, authorize --
+
+    def _admit(self, call: Call, answer: Principal | Refusal | None) -> tuple[CallHead, Route]:
+        """Whatever does not depend on the moment."""
+        exchange, table, desk = call.exchange, call.table, self._desk
+        if (error := refused(answer, exchange.headers)) is not None or not isinstance(answer, Principal):
+            raise error or TypeError("who is not refused is a principal")
+        principal = call.principal = answer
+        if desk.refuse_unrecorded and not desk.recorder.writable:
+            raise Refused(
+                "journal_unavailable",
+                "Records cannot be written at the moment; calls are refused until they can.",
+                retry_after_s=5.0,
+            )
+        headers = exchange.headers
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            raise Refused("unsupported_content_encoding", "Send the body uncompressed.")
+        head = call.head = read_head(call.endpoint, exchange.body)
+        exchange.body = b""  # its fields live on in `head`
+        route = call.route = allowed_route(table.routes, head, principal)
+        admission = table.admission(principal, route, (declared_class(headers),))
+        call.admission, call.reach, call.data_class = admission, admission.reach, admission.class_word
+        _authorize(call, admission, principal)
+        call.deadline_s = call.started_s + route.config.deadline_s
+        call.delivery = route.config.delivery
+        if not READ.isdisjoint(headers):
+            _read_headers(call, headers)
+        limits = table.limiter.plan(principal.name, principal.team, route.name)
+        call.limits = limits or None
+        now_s = monotonic()
+        route.state.retries.call(now_s)
+        if route.config.hedge is not None:
+            route.state.hedges.call(now_s)
+        return head, route
+
+    # -- admit, route --
+
+    def _enter(self, call: Call, head: CallHead, route: Route) -> None:
+        """Find its candidates, reserve what it may use, and send it. Comes again when a call had to wait."""
+        assert call.admission is not None  # noqa: S101  `_admit` made one
+        now_s = monotonic()
+        candidates, call.ruled_out = candidates_of(route, head, now_s, call.admission)
+        candidates = self._within_limits(call, head, candidates, now_s)
+        if not candidates:
+            if self._queued(call, head, route, now_s):
+                return
+            raise refusal(route, call.ruled_out, now_s)
+        call.candidates = self._ordered(call, head, route, candidates, now_s)
+        if call.limits is not None and not self._reserved(call, head, route, now_s):
+            return
+        self._learn(call, head, call.admission)
+        Dispatch(call, head, route, self._random).begin()
+
+    def _ordered(
+        self, call: Call, head: CallHead, route: Route, candidates: list[Target], now_s: float
+    ) -> list[Target]:
+        strategy = route.config.strategy
+        if len(candidates) > 1 and strategy != "priority":
+            ask = Ask(now_s, head.prompt_tokens(4.0), head.max_tokens or ASSUMED_COMPLETION_TOKENS, self._random)
+            candidates = STRATEGIES[strategy](candidates, ask)
+        reach = call.reach
+        if reach is not None and not reach.uniform:  # some may be asked later only: after a failure, or beside another
+            candidates.sort(key=lambda target: target not in reach.allowed[_FIRST])
+            if candidates[0] not in reach.allowed[_FIRST]:
+                raise refusal(route, call.ruled_out, now_s)
+        elif candidates[0].state.rest_until_s > now_s:  # it asked to be left alone: whoever did not comes first
+            candidates.sort(key=lambda target: target.state.rest_until_s > now_s)
+        return candidates
+
+    def _within_limits(self, call: Call, head: CallHead, candidates: list[Target], now_s: float) -> list[Target]:
+        """Those at whose backend the caller's limits leave room."""
+        limiter = call.table.limiter
+        if not limiter.by_backend or call.principal is None or call.route is None:
+            return candidates
+        caller = limiter.plan(call.principal.name, call.principal.team, call.route.name)
+        kept: list[Target] = []
+        for target in candidates:
+            tokens, cost_usd = _estimate(head, target)
+            told = limiter.allows(limiter.at_backend(caller, target.backend_name), tokens, cost_usd, now_s)
+            if told is None or told.pending:
+                kept.append(target)
+            else:
+                call.rule_out(target, f"limited:{told.rule}")
+        return kept
+
+    def _reserved(self, call: Call, head: CallHead, route: Route, now_s: float) -> bool:
+        """Whether the call may go on now. It comes again where its worker's share is on its way. Raises Refused."""
+        assert call.limits is not None  # noqa: S101  there are limits, or nobody asks
+        estimates = [_estimate(head, target) for target in call.candidates]
+        costs = [cost for _, cost in estimates if cost is not None]
+        cost_usd = max(costs) if len(costs) == len(estimates) else None  # one that nobody knows cannot be shown to fit
+        granted = call.table.limiter.reserve(call.limits, max(tokens for tokens, _ in estimates), cost_usd, now_s)
+        if not isinstance(granted, LimitRefusal):
+            call.reservation = granted
+            return True
+        if granted.pending and now_s < call.started_s + _SHARE_WAIT_S:
+            call.later(granted.retry_after_s or 0.02, lambda: self._guarded(call, head, route))
+            return False
+        raise limited(granted)
+
+    def _queued(self, call: Call, head: CallHead, route: Route, now_s: float) -> bool:
+        """Whether the call waits for its turn at a backend that is full."""
+        share = call.table.snapshot.fair_share
+        full = {out.backend for out in call.ruled_out if out.reason == "full"}
+        target = next((one for one in route.targets if one.backend_name in full), None)
+        if share is None or target is None or call.principal is None:
+            return False
+        queue = target.backend_state.queue(share)
+        until_s = min(call.deadline_s, now_s + share.max_wait_s)
+        waiter = queue.wait(
+            call.principal.team,
+            until_s,
+            lambda: self._turn(call, head, route),
+            lambda: self._put_out(call, route),
+        )
+        if waiter is None:
+            return False
+
+        def over() -> None:
+            if queue.give_up(waiter):
+                self._put_out(call, route)
+
+        call.waits = lambda: queue.give_up(waiter)
+        call.later(until_s - now_s, over)
+        return True
+
+    def _turn(self, call: Call, head: CallHead, route: Route) -> None:
+        call.waits = None
+        if not call.over:
+            call.stop(lost=False)
+            self._guarded(call, head, route)
+
+    def _put_out(self, call: Call, route: Route) -> None:
+        call.waits = None
+        if not call.over:
+            call.refuse(refusal(route, call.ruled_out, monotonic()))
+
+    # -- the short way --
+
+    def _learn(self, call: Call, head: CallHead, admission: Admission) -> None:
+        """A plain call went the long way: the next of its kind need not."""
+        caller, principal, table = call.exchange.context, call.principal, call.table
+        if not isinstance(caller, Caller) or caller.plans is None or caller.table is not table or principal is None:
+            return
+        raw = msgspec.json.encode(head.model)
+        # one spelling of each name: what is kept stays bounded
+        if raw not in caller.plans and not head.pin and bytes(head.fields["model"]) == raw:
+            plan = Plan.of(table, self._desk.name, principal, call.endpoint, admission)
+            if plan is not None:
+                caller.plans[raw] = plan
+
+
+def limited(told: LimitRefusal) -> Refused:
+    """The error for a call that a limit refuses: which, and what to do."""
+    return Refused(told.code.value, f"{told.message} {told.remedy}", retry_after_s=told.retry_after_s)
+
+
+def _estimate(head: CallHead, target: Target) -> tuple[int, float | None]:
+    """About how many tokens a call may use there, and what that costs, US dollars."""
+    prompt = head.prompt_tokens(target.backend.capabilities.bytes_per_token)
+    completion = (head.max_tokens or ASSUMED_COMPLETION_TOKENS) * head.choices
+    return prompt + completion, target.cost_usd(prompt, 0, completion)
+
+
+def _authorize(call: Call, admission: Admission, principal: Principal) -> None:
+    """Raises Refused where the principal may not have its call anywhere, whatever the moment."""
+    route, told, table = admission.route, admission.data_class, call.table
+    most = principal.max_data_class
+    if most is not None:
+        carries = told or table.snapshot.authorization.unknown_class
+        if carries > most:
+            raise Refused(
+                "data_class_not_allowed",
+                f"{principal.name!r} may send data up to class {most.value}, and this call counts as {carries.value}"
+                f"{'' if told else ', because nobody declared its class'}. Send less sensitive data,"
+                " declare its class with x-switchgear-data-class, or ask for the right.",
+            )
+    if not admission.targets and table.authorizer is not None:
+        call.ruled_out = list(admission.ruled_out)
+        told_why = table.authorizer.refuse(table.standing(principal), route.name, told)
+        raise Refused("forbidden_by_policy", told_why.message)
+
+
+def _read_headers(call: Call, headers: Mapping[bytes, bytes]) -> None:
+    for name in FORWARDED:
+        if name in headers:
+            call.forwarded += b"%b: %b\r\n" % (name, headers[name])
+    delivery = headers.get(_DELIVERY)
+    if delivery is not None:
+        try:
+            call.delivery = Delivery(delivery.decode("latin-1"))
+        except ValueError as error:
+            raise Refused(
+                "invalid_field",
+                "The header x-switchgear-delivery is either stream or whole.",
+                param="x-switchgear-delivery",
+            ) from error
+    timeout = headers.get(_TIMEOUT)
+    if timeout is not None:
+        try:
+            seconds = float(timeout)
+        except ValueError:
+            seconds = 0.0
+        if not seconds > 0.0:
+            raise Refused(
+                "invalid_field",
+                "The header x-switchgear-timeout-s is a positive number of seconds.",
+                param="x-switchgear-timeout-s",
+            )
+        call.deadline_s = min(call.deadline_s, call.started_s + seconds)
