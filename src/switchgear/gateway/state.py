@@ -4,6 +4,7 @@ from switchgear.core.limits import FairShare
 from switchgear.core.snapshot import Backend, Hedge, Model
 from switchgear.gateway.breaker import CircuitBreaker
 from switchgear.gateway.budget import RatioBudget
+from switchgear.gateway.health import BackendHealth
 from switchgear.gateway.latency import Latency
 from switchgear.limits.fair import FairQueue
 
@@ -11,9 +12,11 @@ from switchgear.limits.fair import FairQueue
 class BackendState:
     """Live state of one backend."""
 
-    __slots__ = ("in_flight", "max_in_flight", "waiting")
+    __slots__ = ("health", "in_flight", "max_in_flight", "waiting")
 
     def __init__(self) -> None:
+        self.health: BackendHealth | None = None
+        """What its hardware tells of itself; None where nobody asks it, which is unknown and not well."""
         self.in_flight = 0
         self.max_in_flight = 0
         self.waiting: FairQueue | None = None

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from switchgear.gateway.health import RANK, Standing
 from switchgear.gateway.table import Target
 
 
@@ -76,10 +77,59 @@ def least_loaded(candidates: Sequence[Target], ask: Ask) -> list[Target]:
     return sorted(candidates, key=lambda t: (t.backend_state.in_flight / t.backend.max_in_flight, draw()))
 
 
+def headroom(candidates: Sequence[Target], ask: Ask) -> list[Target]:
+    """The device with most headroom first: by how its hardware stands, then how near it is to heat, power and memory, then by load.
+
+    One that is known to be slowed down, or about to be, comes last; one of which nothing is known before those and behind all others.
+    Nearness counts in tenths, so that all calls between two readings do not go to the coolest.
+    """
+    draw, now_s = ask.random.random, ask.now_s
+
+    def order(target: Target) -> tuple[int, float, float, float]:
+        state = target.backend_state
+        health, taken = state.health, state.in_flight / target.backend.max_in_flight
+        if health is None:
+            return (RANK[Standing.UNKNOWN], 0.0, taken, draw())
+        standing = health.standing(now_s)
+        near = round(health.pressure, 1) if standing is Standing.GOOD else 0.0
+        return (RANK[standing], near, taken, draw())
+
+    return sorted(candidates, key=order)
+
+
+def energy(candidates: Sequence[Target], ask: Ask) -> list[Target]:
+    """The fewest grams of CO2 for this call first, where some candidate's grid is known; else the fewest joules.
+
+    A target of which that is unknown comes behind those of which it is known, and whatever is known to be in trouble comes last.
+    """
+    now_s = ask.now_s
+    found: list[tuple[int, float | None, float | None, int]] = []
+    for index, target in enumerate(candidates):
+        health = target.backend_state.health
+        if health is None:
+            found.append((RANK[Standing.UNKNOWN], None, None, index))
+            continue
+        joules = health.call_j(ask.prompt_tokens, ask.completion_tokens, now_s)
+        bad = health.standing(now_s) is Standing.BAD
+        found.append((RANK[Standing.BAD if bad else Standing.GOOD], joules, health.call_g(joules), index))
+    by_grams = any(grams is not None for _, _, grams, _ in found)
+
+    def order(one: tuple[int, float | None, float | None, int]) -> tuple[int, float, int]:
+        rank, joules, grams, index = one
+        amount = grams if by_grams else joules
+        if amount is None:
+            return (max(rank, RANK[Standing.UNKNOWN]), 0.0, index)
+        return (rank, amount, index)
+
+    return [candidates[index] for *_, index in sorted(found, key=order)]
+
+
 STRATEGIES: dict[str, Strategy] = {
     "priority": priority,
     "weighted": weighted,
     "latency": latency,
     "cost": cost,
     "least-loaded": least_loaded,
+    "headroom": headroom,
+    "energy": energy,
 }
