@@ -10,7 +10,7 @@ token and (tokens - 1) times the time per token, of prediction and measurement a
 import argparse
 import math
 import sys
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -114,7 +114,7 @@ def unseen_gpu(rows: Rows) -> Result:
     return result
 
 
-def _kinds(rows: Rows) -> dict[Hashable, Hashable]:
+def _kinds(rows: Rows) -> dict[Family, tuple[str, str]]:
     """Families learn from those of the same engine and model on other GPUs and in other precisions."""
     return {family: (family.engine, family.model) for family in rows.families}
 

@@ -3,7 +3,7 @@
 import collections
 import csv
 import random
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,13 +118,13 @@ def _row(raw: Mapping[str, str]) -> Row | str:
 class Split:
     """Of each family, the rows fitted and the rows held out."""
 
-    fitted: Mapping[Hashable, Sequence[Run]]
+    fitted: Mapping[Family, Sequence[Run]]
     held_out: Mapping[Family, Sequence[Run]]
 
 
 def split_rows(rows: Rows, seed: int) -> Split:
     """Hold out three of ten rows of each family, by chance."""
-    fitted: dict[Hashable, list[Run]] = {}
+    fitted: dict[Family, list[Run]] = {}
     held_out: dict[Family, list[Run]] = {}
     for family, members in rows.families.items():
         shuffled = list(members)
@@ -137,7 +137,7 @@ def split_rows(rows: Rows, seed: int) -> Split:
 
 def split_configurations(rows: Rows, seed: int) -> Split:
     """Hold out three of ten whole configurations of each family, by chance: lengths and device counts that no fitted row had together."""
-    fitted: dict[Hashable, list[Run]] = {}
+    fitted: dict[Family, list[Run]] = {}
     held_out: dict[Family, list[Run]] = {}
     for family, members in rows.families.items():
         configurations = sorted({row.configuration for row in members})

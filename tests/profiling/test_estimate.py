@@ -41,8 +41,8 @@ def placement() -> Placement:
     return Placement(physics, dense(), Precision.BF16)
 
 
-def made(plan: Design, noise: float, bursts_that_met_something: float = 0.0) -> list[Run]:
-    random, place = Random(11), placement()
+def made(plan: Design, noise: float, bursts_that_met_something: float = 0.0, seed: int = 11) -> list[Run]:
+    random, place = Random(seed), placement()
     runs = []
     for number, shape in plan.order():
         calls = [(shape.prompt_tokens, shape.output_tokens)] * shape.concurrency
@@ -57,11 +57,11 @@ def made(plan: Design, noise: float, bursts_that_met_something: float = 0.0) -> 
     return runs
 
 
-PLAN = design((64, 512, 3000), (4, 32, 128), (1, 2, 4), rounds=5, seed=1)
+PLAN = design((64, 512, 3000), (4, 16, 48), (1, 2, 4), rounds=5, seed=1)
 
 
-def found(noise: float, wild: float = 0.0) -> tuple[Estimated, basis.Basis]:
-    middle = middles(by_shape(made(PLAN, noise, wild)))
+def found(noise: float, wild: float = 0.0, seed: int = 11) -> tuple[Estimated, basis.Basis]:
+    middle = middles(by_shape(made(PLAN, noise, wild, seed)))
     fitted = [middle[shape] for shape in PLAN.fitted]
     held_out = [middle[shape] for shape in PLAN.held_out]
     counted = basis.of_nothing(dense(), Precision.BF16, basis.ONE_A_SECOND, 20_000)
@@ -77,13 +77,19 @@ def test_the_truth_is_found() -> None:
     assert estimated.factors.compute_efficiency == pytest.approx(0.4, rel=0.05)
     assert estimated.factors.request_overhead_s == pytest.approx(0.015, rel=0.2)
     assert estimated.factors.bandwidth_efficiency == pytest.approx(0.7, rel=0.1)
-    covered = [one.low <= getattr(TRUTH, name) <= one.high for name, one in estimated.fit.estimates.items()]
-    assert len(covered) == 6
-    assert sum(covered) >= 5, (
-        "a 95 % interval may miss one; the overhead of a step is hard to tell from reading the weights"
-    )
     assert {one.shape for one in estimated.held_out.shapes} == set(PLAN.held_out)
     assert {one.shape for one in estimated.fitted.shapes} == set(PLAN.fitted)
+
+
+def test_the_intervals_hold_the_truth_nearly_always() -> None:
+    """Of 95 % intervals of 18 figures two or three may miss: figures of one fit err together."""
+    covered = [
+        one.low <= getattr(TRUTH, name) <= one.high
+        for seed in range(3)
+        for name, one in found(noise=0.02, seed=seed)[0].fit.estimates.items()
+    ]
+    assert len(covered) == 18
+    assert sum(covered) >= 15
 
 
 def test_rounds_that_met_something_else_do_not_count() -> None:

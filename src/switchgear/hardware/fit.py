@@ -21,7 +21,8 @@ from switchgear.hardware.errors import BadFigure
 from switchgear.hardware.loads import Floats
 
 PRIOR_WEIGHT = 0.1
-"""Of what is known before against one measured row: its residual is this much of the distance in standard deviations."""
+"""Of what is known before against one measured row, at most: its residual is this much of the distance in standard deviations. It is the
+noise of a row, as far as that is smaller."""
 _ROBUST_FROM = 0.1
 """Relative error from which on a row counts by its size, no longer by its square."""
 _Z95 = 1.959964
@@ -104,26 +105,42 @@ def fit(parameters: Sequence[Parameter], log_ratios: Callable[[Mapping[str, floa
     margin = 1e-9  # the solver wants a start strictly inside
     bounds = (np.log(lowest) - margin, np.log(highest) + margin)
 
-    def residuals(logs: Floats) -> Floats:
+    def rows_at(logs: Floats) -> Floats:
         values = np.clip(np.exp(logs), lowest, highest)
-        rows = log_ratios(dict(zip(names, values.tolist(), strict=True)))
-        return np.concatenate([rows, PRIOR_WEIGHT * (logs - start) / spread])
+        return log_ratios(dict(zip(names, values.tolist(), strict=True)))
 
-    first = residuals(start)
-    rows = first.size - start.size
-    if rows < 1:
-        raise BadFigure("number of rows", rows, "at least one measured row")
+    def solve(begin: Floats, prior_weight: float) -> tuple[Floats, Floats, Floats]:
+        def residuals(logs: Floats) -> Floats:
+            return np.concatenate([rows_at(logs), prior_weight * (logs - start) / spread])
+
+        solution = least_squares(
+            residuals,
+            begin,
+            bounds=bounds,
+            x_scale=spread,
+            loss="soft_l1",
+            f_scale=_ROBUST_FROM,
+            ftol=1e-6,
+            xtol=1e-6,
+        )
+        return solution.x, np.asarray(solution.jac)[:count], solution.fun[:count]
+
+    first = rows_at(start)
+    count = first.size
+    if count < 1:
+        raise BadFigure("number of rows", count, "at least one measured row")
     if not np.all(np.isfinite(first)):
         raise BadFigure("a row's log ratio", float(first[~np.isfinite(first)][0]), "measured times above zero")
-    solution = least_squares(
-        residuals, start, bounds=bounds, x_scale=spread, loss="soft_l1", f_scale=_ROBUST_FROM, ftol=1e-6, xtol=1e-6
-    )
-    deviation = _deviations(np.asarray(solution.jac), solution.fun[:rows], spread)
+    # How much a row tells against what was known before depends on how noisy rows are, which only a first fit shows.
+    logs, jacobian, left = solve(start, PRIOR_WEIGHT)
+    if (noise := _noise(left)) < PRIOR_WEIGHT:
+        logs, jacobian, left = solve(np.clip(logs, bounds[0] + margin, bounds[1] - margin), noise)
+    deviation = _deviations(jacobian, _noise(left), spread)
     estimates = {
         parameter.name: _estimate(parameter, float(log), float(sd))
-        for parameter, log, sd in zip(parameters, solution.x, deviation, strict=True)
+        for parameter, log, sd in zip(parameters, logs, deviation, strict=True)
     }
-    return Fit(estimates, rows)
+    return Fit(estimates, count)
 
 
 def widened(found: Fit, others: Sequence[Fit]) -> Fit:
@@ -157,11 +174,14 @@ def _pooled(parameter: Parameter, values: list[float], least_spread: float) -> P
     return replace(parameter, start=start, spread=max(least_spread, float(np.std(logs))))
 
 
-def _deviations(jacobian: Floats, rows: Floats, spread: Floats) -> Floats:
-    """Standard deviation of each figure's logarithm: noise of a row (robust) over the curvature, and at most what was allowed before."""
-    noise = max(float(np.median(abs(rows))) / 0.6745, 1e-6)  # the median absolute deviation of a normal one
-    data = jacobian[: rows.size]
-    curvature = data.T @ data / noise**2 + np.diag(spread**-2.0)
+def _noise(rows: Floats) -> float:
+    """Standard deviation of a row, from the median of what is left (robust: the factor is a normal distribution's)."""
+    return max(float(np.median(abs(rows))) / 0.6745, 1e-3)
+
+
+def _deviations(jacobian: Floats, noise: float, spread: Floats) -> Floats:
+    """Standard deviation of each figure's logarithm: the noise of a row over the curvature, and at most what was allowed before."""
+    curvature = jacobian.T @ jacobian / noise**2 + np.diag(spread**-2.0)
     variance: Floats = np.diag(np.linalg.pinv(curvature))
     return np.minimum(np.sqrt(np.maximum(variance, 0.0)), spread)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from switchgear.hardware.fit import Errors, Fit, Parameter, errors, fit, pooled
 from switchgear.hardware.loads import Floats
 from switchgear.hardware.roofline import Placement, StepCost
 from switchgear.hardware.serving import ClosedLoop, Factors, Served, ideal, reached, stacked
+
+K = TypeVar("K", bound=Hashable)
 
 PARAMETERS = (
     Parameter("compute_efficiency", 0.6, 0.01, 1.0, 0.6),
@@ -114,14 +117,14 @@ def factors_of(found: Fit) -> Factors:
     return Factors(**{name: value for name, value in found.values.items() if name in known})
 
 
-def fit_groups(groups: Mapping[Hashable, Sequence[Run]], kind: Mapping[Hashable, Hashable]) -> dict[Hashable, Fit]:
+def fit_groups(groups: Mapping[K, Sequence[Run]], kind: Mapping[K, Hashable]) -> dict[K, Fit]:
     """Fit every group twice: alone, then again starting from where the groups of the same `kind` lie (their engine, say).
 
     So a group with few rows, or whose rows say nothing about a figure, borrows from the others and from nobody's held-out rows.
     Groups with fewer than LEAST_ROWS rows only borrow.
     """
     alone = {key: fit_runs(runs) for key, runs in groups.items() if len(runs) >= LEAST_ROWS}
-    found: dict[Hashable, Fit] = {}
+    found: dict[K, Fit] = {}
     for key, runs in groups.items():
         if runs:
             like = [other for name, other in alone.items() if kind[name] == kind[key]] or list(alone.values())

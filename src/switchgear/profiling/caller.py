@@ -181,10 +181,15 @@ class Caller:
         for at_s, data in reading.reads:
             for event in splitter.feed(data):
                 content = data_of(event)
-                if content is not None and reader.read(content) is Step.TOKEN:
+                pieces = len(reader.text)
+                if content is None or reader.read(content) is not Step.TOKEN:
+                    continue
+                if any(reader.text[pieces:]):  # not the last chunk, which has a finish reason and no text
                     came_s.append(at_s)
         if not came_s:
             raise NoAnswer("an answer has no text; ask for more output tokens, or name another model")
+        if not reader.whole and not reader.finish_reason:
+            raise NoAnswer("an answer is not whole: its stream ended without a finish reason; give the backend longer")
         estimate = Call(came_s[0] - sent_s, came_s[-1] - sent_s, estimated_tokens(prompt), len(came_s), counted=False)
         usage = reader.usage
         if usage is None or not usage.prompt_tokens or not usage.completion_tokens:
