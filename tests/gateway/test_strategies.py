@@ -28,7 +28,7 @@ def within(count: int, share: float) -> bool:
 
 
 def test_the_strategies_are_those_that_the_issue_names() -> None:
-    assert set(STRATEGIES) == {"priority", "weighted", "latency", "cost", "least-loaded"}
+    assert set(STRATEGIES) == {"priority", "weighted", "latency", "cost", "least-loaded", "headroom", "energy"}
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
