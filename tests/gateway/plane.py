@@ -16,6 +16,7 @@ from openai import AsyncOpenAI, OpenAI
 from tests.wire.serving import Answer, Caller
 
 from switchgear.core.record import Record
+from switchgear.core.screening import Screening
 from switchgear.core.snapshot import (
     Backend,
     Capabilities,
@@ -115,6 +116,7 @@ class Plane:
         speed: float = 1000.0,
         max_retries: int = 0,
         straight: bool = True,
+        screen: Screening | None = None,
     ) -> None:
         self.names = names or ("a", "b")
         self.places: dict[str, Emulator] = {}
@@ -131,6 +133,7 @@ class Plane:
         self.records = records or KeptRecords(strict=strict)
         self._refuse = refuse_unrecorded
         self._straight = straight
+        self._screen = screen
 
     async def __aenter__(self) -> Self:
         backends, targets = {}, []
@@ -155,7 +158,7 @@ class Plane:
         models.update((name, Model(**{"targets": tuple(targets), **own})) for name, own in self._aliases.items())
         demo = Key(name="demo", sha256=hashlib.sha256(KEY.encode()).hexdigest(), team="platform", pin=True)
         self.builder = Builder({})
-        self.snapshot = make_snapshot(backends, models, (demo, *self._keys))
+        self.snapshot = make_snapshot(backends, models, (demo, *self._keys), screen=self._screen)
         table = self.builder.build(self.snapshot)
         desk = Desk(asyncio.get_running_loop(), "test/0", time.time, self.records, refuse_unrecorded=self._refuse)
         self.gateway = Gateway(table, desk, rng=random.Random(7))

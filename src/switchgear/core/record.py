@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from switchgear.core.screening import Found
+
 VERSION = 2
 
 
@@ -149,6 +151,12 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     answer_bytes: int = 0
     flags: list[str] = []
     """Since version 2. What was let through all the same: soft limits as `LIMIT.MEASURE`."""
+    findings: list[Found] = []
+    """Since version 2. What the screen found in the call: types, how many, where; never what."""
+    answer_findings: list[Found] = []
+    """Since version 2. The same of the answer."""
+    screen_rules: list[str] = []
+    """Since version 2. Names of the screen's rules that applied."""
 
 
 _encoder = msgspec.msgpack.Encoder()

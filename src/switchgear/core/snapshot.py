@@ -13,6 +13,7 @@ from switchgear.core.authorization import Authorization, Jurisdiction, Word
 from switchgear.core.data_class import DataClass
 from switchgear.core.identity import Certificate, Key, OidcProvider
 from switchgear.core.limits import FairShare, Limit, LimitSharing
+from switchgear.core.screening import Screening
 
 __all__ = [
     "Backend",
@@ -270,6 +271,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     limits: tuple[Limit, ...] = ()
     fair_share: FairShare | None = None
     limit_sharing: LimitSharing = LimitSharing()
+    screen: Screening | None = None
 
 
 def make_snapshot(
@@ -283,6 +285,7 @@ def make_snapshot(
     limits: tuple[Limit, ...] = (),
     fair_share: FairShare | None = None,
     limit_sharing: LimitSharing | None = None,
+    screen: Screening | None = None,
 ) -> Snapshot:
     """A snapshot whose id is the first 12 hexadecimal digits of the SHA-256 of its content: same content, same id."""
     made = Snapshot(
@@ -296,6 +299,7 @@ def make_snapshot(
         limits=limits,
         fair_share=fair_share,
         limit_sharing=limit_sharing or LimitSharing(),
+        screen=screen,
     )
     content = msgspec.msgpack.Encoder(order="deterministic").encode(made)
     return msgspec.structs.replace(made, id=hashlib.sha256(content).hexdigest()[:12])

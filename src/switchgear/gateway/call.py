@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from switchgear.core.data_class import DataClass
 from switchgear.core.record import VERSION, Attempt, AttemptKind, AttemptOutcome, Outcome, Record, RuledOut
 from switchgear.core.snapshot import Delivery, Endpoint
 from switchgear.core.tasks import TaskOwner
@@ -18,6 +19,7 @@ from switchgear.gateway.table import Admission, Plan, Route, Table, Target
 from switchgear.identity.model import Principal
 from switchgear.limits.plan import Plan as LimitPlan
 from switchgear.limits.reservation import Reservation
+from switchgear.policy.model import CLEAN, Finding, Verdict, tally
 from switchgear.wire.exchange import EVENT_STREAM, JSON, Exchange, header
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ _JOURNAL_RETRY_S = 5.0
 if TYPE_CHECKING:
     from switchgear.gateway.attempt import Try
     from switchgear.gateway.failure import Failure
+    from switchgear.gateway.watching import AnswerWatch
     from switchgear.policy.authz_model import Reach
 
 
@@ -123,6 +126,13 @@ class Call(msgspec.Struct, eq=False):
     """What it holds of them."""
     counted: bool = False
     """Whether it is among the calls under way."""
+    told: DataClass | None = None
+    """The strictest class that was declared, or that the screen raised it to; None: nobody said."""
+    verdict: Verdict = CLEAN
+    """What the screen found in it."""
+    watch: "AnswerWatch | None" = None
+    """Follows its streamed answer, over all attempts that bring a part of it."""
+    answer_findings: list[Finding] = []
     waits: Callable[[], object] | None = None
     """Ends its waiting for its turn at a full backend, while it does."""
     committed: bool = False
@@ -183,6 +193,7 @@ class Call(msgspec.Struct, eq=False):
         """The commit point of a streamed answer: its head goes out with the first bytes; a hedge beside it has lost."""
         self.committed = True
         self.ttft_s = monotonic() - self.started_s
+        self._begin_to_watch()
         for other in tuple(self.running):
             if other is not attempt:
                 other.cancel(lost=True)
@@ -223,7 +234,14 @@ class Call(msgspec.Struct, eq=False):
     # -- the end --
 
     def reply_whole(self, target: Target, body: bytes, headers: Mapping[bytes, bytes]) -> None:
-        """End with a whole answer."""
+        """End with a whole answer, as far as the screen lets it go."""
+        if self.table.screen is not None:
+            checked = self.table.screen.answer(body, self.verdict, self.told)
+            self.answer_findings += checked.findings
+            if checked.blocked_by:
+                self.block(checked.blocked_by)
+                return
+            body = checked.body
         self.committed = True
         self.answered = target
         self.ttft_s = monotonic() - self.started_s
@@ -235,6 +253,32 @@ class Call(msgspec.Struct, eq=False):
             return
         self.exchange.reply(200, body, head)
         self.desk.recorder.append(self._close(Outcome.OK, 200, ""))
+
+    def _begin_to_watch(self) -> None:
+        """Have the stream followed by the screen, where it has rules for it or something to put back."""
+        screen = self.table.screen
+        if screen is not None and screen.watch(self.verdict, self.told) is not None:
+            from switchgear.gateway.watching import AnswerWatch
+
+            self.watch = AnswerWatch(screen, self.verdict, self.told)
+
+    def block_if_told(self) -> bool:
+        """End the stream if the screen says so. Returns whether it did."""
+        if self.watch is None or not self.watch.blocked_by or self.over:
+            return False
+        self.block(self.watch.blocked_by)
+        return True
+
+    def block(self, rule: str) -> None:
+        """End an answer that the screen does not let go on: with an error, and nothing of what was found."""
+        self.stop(lost=False)
+        error = Failed(
+            "answer_blocked", f"The rule {rule!r} of the content screen blocks this answer for what it holds."
+        )
+        if self.committed:
+            self.break_stream(error)
+        else:
+            self.fail(error)
 
     def finish_stream(self, tail: bytes) -> None:
         """End a streamed answer well."""
@@ -367,6 +411,13 @@ class Call(msgspec.Struct, eq=False):
             _add_up(record, self.tokens_moved)
         if self.reservation is not None:
             self._settle(self.reservation, record)
+        if self.verdict is not CLEAN:
+            record.findings = tally(self.verdict.findings)
+            record.screen_rules = list(self.verdict.rules)
+        if self.watch is not None:
+            self.answer_findings += self.watch.findings
+        if self.answer_findings:
+            record.answer_findings = tally(self.answer_findings)
         return record
 
     def _settle(self, reservation: Reservation, record: Record) -> None:

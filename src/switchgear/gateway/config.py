@@ -20,7 +20,7 @@ from switchgear.core.snapshot import Snapshot, make_snapshot
 from switchgear.gateway.config_checks import check_gateway, check_keys, check_names
 from switchgear.gateway.config_decode import Decoder
 from switchgear.gateway.config_files import check_files
-from switchgear.gateway.config_may import check_identities, check_limits, check_policies
+from switchgear.gateway.config_may import check_identities, check_limits, check_policies, check_screen
 from switchgear.gateway.config_model import Config, Durability, GatewayConfig, GatewayTls, OnJournalFailure
 from switchgear.gateway.config_places import check_backends, check_models
 from switchgear.gateway.findings import Findings
@@ -144,6 +144,7 @@ def _check(raw: dict[str, Any], findings: Findings, environment: Mapping[str, st
     check_identities(config, findings)
     check_policies(config, findings)
     check_limits(config, findings)
+    check_screen(config, findings)
     return config
 
 
@@ -185,6 +186,7 @@ def snapshot_of(config: Config) -> Snapshot:
         limits=config.limits,
         fair_share=config.fair_share,
         limit_sharing=_sharing(config),
+        screen=config.screen,
     )
 
 

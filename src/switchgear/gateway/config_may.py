@@ -13,6 +13,7 @@ from switchgear.limits.check import fair_share_problems, limit_problems, sharing
 from switchgear.policy.authz_world import groups_of
 from switchgear.policy.cedar_files import load_policies
 from switchgear.policy.cedar_schema import World
+from switchgear.policy.errors import ScreenError
 
 
 def check_identities(config: Config, findings: Findings) -> None:
@@ -51,6 +52,18 @@ def check_limits(config: Config, findings: Findings) -> None:
     found += sharing_problems(config.limit_sharing, config.limits, config.gateway.workers)
     for problem in found:
         findings.refuse(path_of(problem.path), problem.message, problem.remedy)
+
+
+def check_screen(config: Config, findings: Findings) -> None:
+    """The screen's rules and patterns can be compiled."""
+    if config.screen is None:
+        return
+    from switchgear.policy.screen import Screen
+
+    try:
+        Screen(config.screen)
+    except ScreenError as error:
+        findings.refuse(("screen", *path_of(error.path)), error.message, error.remedy)
 
 
 def check_policies(config: Config, findings: Findings) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from switchgear.core.authorization import Policies, Team
 from switchgear.core.identity import Certificate, Key, OidcProvider
 from switchgear.core.limits import FairShare, Limit, LimitSharing
+from switchgear.core.screening import Screening
 from switchgear.core.snapshot import Backend, Count, Model, Part
 from switchgear.gateway.config_secrets import is_secret_header
 from switchgear.wire.model import Limits
@@ -77,6 +78,7 @@ class Config(Part, frozen=True, kw_only=True):
     certificates: tuple[Certificate, ...] = ()
     teams: dict[str, Team] = msgspec.field(default_factory=dict)
     policy: Policies = Policies()
+    screen: Screening | None = None
     limits: tuple[Limit, ...] = ()
     fair_share: FairShare | None = None
     limit_sharing: LimitSharing = LimitSharing()
@@ -95,6 +97,7 @@ class Config(Part, frozen=True, kw_only=True):
             ("certificates", self.certificates),
             ("teams", self.teams),
             ("policy", self.policy),
+            ("screen", self.screen),
             ("limits", self.limits),
             ("fair_share", self.fair_share),
             ("limit_sharing", self.limit_sharing),

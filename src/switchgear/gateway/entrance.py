@@ -24,6 +24,7 @@ from switchgear.gateway.table import Admission, Plan, Route, Target
 from switchgear.identity.model import Principal
 from switchgear.identity.refusals import Refusal
 from switchgear.limits.model import Refusal as LimitRefusal
+from switchgear.policy.model import CLEAN, Verdict, tally
 
 log = logging.getLogger(__name__)
 FORWARDED = (b"openai-beta", b"traceparent", b"tracestate", b"x-request-id", b"idempotency-key")
@@ -94,7 +95,14 @@ class Entrance:
         head = call.head = read_head(call.endpoint, exchange.body)
         exchange.body = b""  # its fields live on in `head`
         route = call.route = allowed_route(table.routes, head, principal)
-        admission = table.admission(principal, route, (declared_class(headers),))
+        declared = declared_class(headers)
+        admission = table.admission(principal, route, (declared,))
+        if table.screen is not None:
+            verdict = call.verdict = table.screen.request(head.fields, admission.data_class)
+            if verdict is not CLEAN:
+                _screened(call, head, verdict)
+                admission = table.admission(principal, route, (declared, verdict.raised_to))
+        call.told = admission.data_class
         call.admission, call.reach, call.data_class = admission, admission.reach, admission.class_word
         _authorize(call, admission, principal)
         call.deadline_s = call.started_s + route.config.deadline_s
@@ -124,7 +132,8 @@ class Entrance:
         call.candidates = self._ordered(call, head, route, candidates, now_s)
         if call.limits is not None and not self._reserved(call, head, route, now_s):
             return
-        self._learn(call, head, call.admission)
+        if call.verdict is CLEAN:  # else where it may go is this one call's
+            self._learn(call, head, call.admission)
         Dispatch(call, head, route, self._random).begin()
 
     def _ordered(
@@ -236,6 +245,19 @@ def _estimate(head: CallHead, target: Target) -> tuple[int, float | None]:
     prompt = head.prompt_tokens(target.backend.capabilities.bytes_per_token)
     completion = (head.max_tokens or ASSUMED_COMPLETION_TOKENS) * head.choices
     return prompt + completion, target.cost_usd(prompt, 0, completion)
+
+
+def _screened(call: Call, head: CallHead, verdict: Verdict) -> None:
+    """What the screen found in a call, and what follows. Raises Refused."""
+    if verdict.refused_by:
+        found = ", ".join(f"{one.count} x {one.type}" for one in tally(verdict.findings))
+        raise Refused(
+            "refused_by_screen",
+            f"The rule {verdict.refused_by!r} of the content screen refuses this call: it holds {found}."
+            " Take that out of the call, or ask whoever runs this gateway for a model that may have it.",
+        )
+    if verdict.redacted is not None:
+        head.fields = verdict.redacted
 
 
 def _authorize(call: Call, admission: Admission, principal: Principal) -> None:

@@ -85,6 +85,8 @@ CATALOGUE: dict[str, Shape] = {
     "exceeds_limit_alone": Shape(400, _INVALID, "The call by itself may use more than a limit allows."),
     "unpriced_under_budget": Shape(403, _PERMISSION, "A budget applies, and no price is known for a target; an unknown price is not zero."),
     "limits_unavailable": Shape(503, _SERVER, "Limits cannot be checked: their database is not reachable, this worker's share is used up."),
+    "refused_by_screen": Shape(403, _PERMISSION, "A rule of the content screen refuses what the call holds; the message names it."),
+    "answer_blocked": Shape(403, _PERMISSION, "A rule of the content screen blocks the answer for what it holds."),
     "journal_unavailable": Shape(503, _SERVER, 'Records cannot be written and `on_journal_failure` is "refuse".'),
     # the targets were asked
     "upstream_unreachable": Shape(503, _UPSTREAM, "No connection to any target that was asked."),

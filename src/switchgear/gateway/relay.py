@@ -104,20 +104,29 @@ class StreamTry(Try, eq=False):
         return tokens
 
     def _pass(self, out: list[bytes], *, tokens: bool) -> None:
+        call = self.call
         if self.passing:
+            if call.watch is not None:
+                out = call.watch.feed(out)
             if out:
-                self.call.write(out[0] if len(out) == 1 else b"".join(out))
+                call.write(out[0] if len(out) == 1 else b"".join(out))
+            call.block_if_told()
             return
         self.preamble += out
         if tokens and self._begin():
-            self.call.write(b"".join(self.preamble))
-            self.preamble = []
+            out, self.preamble = self.preamble, []
+            if call.watch is not None:
+                out = call.watch.feed(out)
+            if out:
+                call.write(b"".join(out))
+            call.block_if_told()
             self._take_short_way()
 
     def _take_short_way(self) -> None:
         """From the second event on: a chunk that is one event that is a piece of plain text goes on as it came, in one step."""
         self.chunk_writer = self.call.exchange.chunk_writer
-        if self.chunk_writer is not None and self.reader.plain and self.connection is not None:
+        watched = self.call.watch is not None
+        if self.chunk_writer is not None and self.reader.plain and self.connection is not None and not watched:
             self.connection.chunks_to(self._on_chunk)
 
     def _on_chunk(self, data: bytes, begin: int, end: int) -> bool:
@@ -159,14 +168,23 @@ class StreamTry(Try, eq=False):
             if not self._begin():
                 return
             out = self.preamble + out
-        self.tail = b"".join(out) + self.tail
+        self.tail = self._last_events(out)
         self.call.exchange.flow = None
         reader = self.reader
         self.finish_reason = reader.finish_reason
         self._bill(reader.usage, 0 if reader.usage is not None else reader.text_bytes)
         self._succeeded(monotonic())
-        if self.ended is not None:
+        if not self.call.block_if_told() and self.ended is not None:
             self.ended(self, None)
+
+    def _last_events(self, out: list[bytes]) -> bytes:
+        """What is still to be sent: these events, what the screen has held back, and the end."""
+        watch = self.call.watch
+        if watch is None:
+            return b"".join(out) + self.tail
+        if self.typed and self.tail:  # the last event repeats the answer
+            return b"".join((*watch.feed([*out, self.tail]), *watch.finish()))
+        return b"".join((*watch.feed(out), *watch.finish(), self.tail))
 
     def on_end(self) -> None:
         self.connection = None

@@ -17,6 +17,7 @@ from switchgear.gateway.attempt import Try
 from switchgear.gateway.call import PASSED_ON, Call, Desk, Driver, passed_on
 from switchgear.gateway.caller import Caller
 from switchgear.gateway.head import ASSUMED_COMPLETION_TOKENS, CallHead, decode_fields, limit_of, surely_plain
+from switchgear.policy.model import CLEAN
 from switchgear.wire.exchange import Exchange
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ class StraightWay:
         if credential is None or not credential.from_s <= at_s < credential.until_s:
             return False
         if plan is None or not surely_plain(fields, body) or (desk.refuse_unrecorded and not desk.recorder.writable):
+            return False
+        if plan.screen is not None and plan.screen.request(fields, plan.told) is not CLEAN:
             return False
         route, size, started_s = plan.route, len(body), exchange.received_s
         limit = limit_of(fields)
@@ -116,7 +119,7 @@ class StraightTry(Try, eq=False):
     def on_whole(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
         call = self.call
         plan, desk = call.plan, call.desk
-        if self.over or plan is None or desk.recorder.strict:
+        if self.over or plan is None or desk.recorder.strict or plan.watched:
             super().on_whole(status, headers, body)
             return
         try:

@@ -16,6 +16,7 @@ from switchgear.core.data_class import DataClass
 from switchgear.core.errors import ConfigError, Problem
 from switchgear.core.limits import LimitSharing
 from switchgear.core.record import RuledOut
+from switchgear.core.screening import Screening
 from switchgear.core.snapshot import Backend, Endpoint, Model, Snapshot
 from switchgear.core.snapshot import Target as TargetConfig
 from switchgear.gateway.state import BackendState, LiveState, ModelState, TargetState
@@ -34,6 +35,7 @@ from switchgear.wire.tls import client_context
 if TYPE_CHECKING:
     from switchgear.policy.authz import Authorizer
     from switchgear.policy.authz_model import Reach, Standing
+    from switchgear.policy.screen import Screen
 
 _CALLERS = 4096
 """Callers whose plans are kept at least."""
@@ -158,7 +160,10 @@ class Plan:
         "recorded",
         "route",
         "ruled_out",
+        "screen",
         "targets",
+        "told",
+        "watched",
     )
 
     @classmethod
@@ -183,6 +188,12 @@ class Plan:
         """The limits that apply; None: none."""
         self.principal = principal
         self.endpoint = endpoint
+        self.screen = table.screen
+        self.told = admission.data_class
+        """The class that was declared; None: none was."""
+        screening = table.snapshot.screen
+        self.watched = screening is not None and bool(screening.answer_rules)
+        """Whether answers are screened too."""
         self.reach = admission.reach
         self.targets = admission.targets
         self.class_word = admission.class_word
@@ -220,6 +231,7 @@ class Table:
         pools: dict[str, Pool],
         identity: Identity,
         limiter: Limiter,
+        screen: "Screen | None",
         authorizer: "Authorizer[Target] | None" = None,
     ) -> None:
         self.snapshot = snapshot
@@ -227,6 +239,7 @@ class Table:
         self.pools = pools
         self.identity = identity
         self.limiter = limiter
+        self.screen = screen
         self.authorizer = authorizer
         self._plans: Recent[tuple[Principal, Endpoint, DataClass | None], dict[bytes, Plan]] = Recent(_CALLERS)
         self._standings: Recent[Principal, Standing] = Recent(_CALLERS)
@@ -285,6 +298,7 @@ class Builder:
         folder = state_dir / "identity" if state_dir is not None else None
         sources = http_sources(clock, random.Random(), environment, folder)  # noqa: S311  spreads readings over time
         self.identities = Identities(sources, clock.now_s)
+        self._screen: tuple[Screening, Screen] | None = None
         self.live = LiveState()
         self._environment = environment
         self._read_file = read_file or (lambda path: Path(path).read_text(encoding="utf-8"))
@@ -331,7 +345,19 @@ class Builder:
         limiter = Limiter(snapshot.limits, self.shares)
         callers = [(key.name, key.team) for key in snapshot.keys]
         limiter.prepare(callers, list(snapshot.models), list(snapshot.backends))
-        return Table(snapshot, routes, pools, identity, limiter, _authorizer(snapshot, routes))
+        return Table(snapshot, routes, pools, identity, limiter, self.screen(snapshot), _authorizer(snapshot, routes))
+
+    def screen(self, snapshot: Snapshot) -> "Screen | None":
+        """The content screen of a snapshot; one that is the same is compiled once. Takes a second: call it in a thread beforehand."""
+        screening = snapshot.screen
+        if screening is None:
+            return None
+        kept = self._screen
+        if kept is None or kept[0] != screening:
+            from switchgear.policy.screen import Screen
+
+            self._screen = kept = (screening, Screen(screening))
+        return kept[1]
 
     def _identity(self, snapshot: Snapshot) -> Identity:
         try:

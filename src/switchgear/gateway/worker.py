@@ -101,6 +101,7 @@ class Worker:
         builder = self._builder = Builder(
             os.environ, clock=self._clock, state_dir=Path(config.state_dir), sharing=sharing
         )
+        await asyncio.to_thread(builder.screen, start.snapshot)
         table = builder.build(start.snapshot)
         desk = Desk(
             asyncio.get_running_loop(),
@@ -148,6 +149,7 @@ class Worker:
         assert self._gateway is not None  # noqa: S101  the supervisor starts a worker before it sends it anything else
         assert self._prober is not None  # noqa: S101  as above
         assert self._builder is not None  # noqa: S101  as above
+        await asyncio.to_thread(self._builder.screen, snapshot)  # compiling takes a second, and calls go on meanwhile
         self._gateway.serve(self._builder.build(snapshot))
         self._prober.start(snapshot)
         return snapshot.id

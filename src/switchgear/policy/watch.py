@@ -105,7 +105,7 @@ class Watch:
         whole = [finding for finding in found if finding.end <= known]
         judged = judge(self._held, whole, self._rules, self._verdict)
         edits, known = self._edits(judged, known)
-        end, pieces = self._take(known, edits)
+        end, pieces = self._take(known, edits, whole)
         self._note(judged, end)
         self._forget(end, whole)
         return pieces
@@ -163,8 +163,11 @@ class Watch:
         before = (self._before + self._held[: finding.start]).rstrip()[-1:]
         return f'"{name}"' if self._in_json and before in (":", ",", "[") else name
 
-    def _take(self, known: int, edits: list[Edit]) -> tuple[int, list[str]]:
-        """The whole pieces within `known`, edited, that no edit reaches beyond; and where they end."""
+    def _take(self, known: int, edits: list[Edit], found: list[Finding]) -> tuple[int, list[str]]:
+        """The whole pieces within `known`, edited, that no finding reaches beyond; and where they end.
+
+        A finding stays whole even where nothing is done about it: the half of one would be judged as something else.
+        """
         ends: list[int] = []
         end = 0
         for piece in self._pieces:
@@ -172,7 +175,8 @@ class Watch:
                 break
             end += len(piece)
             ends.append(end)
-        while ends and any(edit.start < ends[-1] < edit.end for edit in edits):
+        spans = [*((edit.start, edit.end) for edit in edits), *((one.start, one.end) for one in found)]
+        while ends and any(start < ends[-1] < end for start, end in spans):
             ends.pop()
         taken: list[str] = []
         start = 0
