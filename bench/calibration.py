@@ -222,7 +222,7 @@ def main() -> int:
     options.add_argument("--seeds", type=int, default=3, help="splits by chance, each fitted anew")
     options.add_argument("--json", type=Path, help="write the result here too")
     chosen = options.parse_args()
-    console = Console()
+    console = Console(width=120)
     if not SERVING.exists():
         console.print(f"void: {SERVING} is not there; see docs/hardware.md")
         return 2

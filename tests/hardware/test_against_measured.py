@@ -66,7 +66,14 @@ class Row:
 
 def perfect(physics: Physics) -> Physics:
     one, none = Figure(1.0, "the bound itself", assumed=True), Figure(0.0, "the bound itself", assumed=True)
-    return msgspec.structs.replace(physics, compute_efficiency=one, bandwidth_efficiency=one, step_overhead_s=none)
+    return msgspec.structs.replace(
+        physics,
+        compute_efficiency=one,
+        bandwidth_efficiency=one,
+        step_overhead_s=none,
+        collective_s=none,
+        interconnect_bytes_per_s=none,
+    )
 
 
 def rows() -> list[Row]:

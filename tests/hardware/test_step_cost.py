@@ -35,7 +35,7 @@ def figure(value: float) -> Figure:
     return Figure(value, "a test's own", assumed=True)
 
 
-DENSE = placed("h100", "llama-70b")
+DENSE = placed("mi300x", "llama-70b")
 SPARSE = placed("b200", "deepseek-v3")
 COSTS = [StepCost.of(DENSE), StepCost.of(SPARSE), StepCost.of(DENSE, clock=0.5)]
 counts = st.integers(0, 5000)
