@@ -73,10 +73,10 @@ def ratio(results: Sequence[Result], side: str, base: str) -> float | None:
     return cost[side] / cost[base] if side in cost and base in cost else None
 
 
-def relative_bar(results: Sequence[Result], unit: str, limit: float) -> list[Bar]:
+def relative_bar(results: Sequence[Result], unit: str, limit: float, *, side: str = OURS) -> list[Bar]:
     """The bar on ours against bare Envoy, where both ran."""
-    measured = ratio(results, OURS, ENVOY)
-    return [] if measured is None else [Bar(f"CPU per {unit}: {OURS} / {ENVOY}", measured, limit)]
+    measured = ratio(results, side, ENVOY)
+    return [] if measured is None else [Bar(f"CPU per {unit}: {side} / {ENVOY}", measured, limit)]
 
 
 def table(title: str, unit: str, results: Sequence[Result]) -> Table:

@@ -15,6 +15,8 @@ from bench.traffic import Void
 
 BAR = 0.7
 """Ours may cost at most this part of bare Envoy's CPU per request (issue 2)."""
+BAR_WITH_POLICY = 1.0
+"""The same with policies, limits and the content screen (issue 3)."""
 WARM_UP_S = 2.0
 
 
@@ -54,6 +56,7 @@ def fill(report: Report, results: list[Result]) -> None:
     report.figures["requests"] = results
     report.tools["wrk"] = wrk.version()
     report.bars += relative_bar(results, "request", BAR)
+    report.bars += relative_bar(results, "request", BAR_WITH_POLICY, side="switchgear-policy")
 
 
 def requests_table(results: list[Result]) -> Table:
