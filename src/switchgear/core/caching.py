@@ -53,6 +53,8 @@ class Degraded(StrEnum):
     STALE_CACHE = "stale-cache"
     SMALLER_MODEL = "smaller-model"
     MESSAGE = "message"
+    UNSURE = "unsure"
+    """The model's own answer, although it was unsure: the larger one gave none."""
 
 
 class ModelCache(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

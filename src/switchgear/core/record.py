@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from switchgear.core.escalation import Confidence
 from switchgear.core.screening import Found
 
 VERSION = 2
@@ -44,6 +45,8 @@ class AttemptKind(StrEnum):
     """After the commit point: asked again for the whole answer."""
     CONTINUE = "continue"
     """After the commit point: asked to go on from the text already sent."""
+    ESCALATE = "escalate"
+    """A target of the larger model, because the smaller one was unsure."""
 
 
 class AttemptOutcome(StrEnum):
@@ -59,6 +62,8 @@ class AttemptOutcome(StrEnum):
     """The caller hung up."""
     DISCARDED = "discarded"
     """A rescue whose answer did not begin with the text already sent."""
+    UNSURE = "unsure"
+    """Its answer was unsure and went to nobody: a larger model was asked."""
 
 
 UsageSource = Literal["reported", "estimated", "none"]
@@ -90,6 +95,8 @@ class Attempt(msgspec.Struct, array_like=True, gc=False):
     usage: UsageSource = "none"
     cost_usd: float | None = 0.0
     """None: unpriced. A failed attempt costs nothing here: it is not billed as a completion."""
+    confidence: Confidence | None = None
+    """Since version 2. How sure its answer was, where that was asked."""
 
 
 class RuledOut(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -157,6 +164,10 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     """Since version 2. The same of the answer."""
     screen_rules: list[str] = []
     """Since version 2. Names of the screen's rules that applied."""
+    reuse: str = ""
+    """Since version 2. A `Reuse`: how the answer came, where it was not asked for anew."""
+    degraded: str = ""
+    """Since version 2. A `Degraded`: which last resort the answer was."""
 
 
 _encoder = msgspec.msgpack.Encoder()

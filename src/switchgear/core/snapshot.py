@@ -10,7 +10,9 @@ from typing import Annotated
 import msgspec
 
 from switchgear.core.authorization import Authorization, Jurisdiction, Word
+from switchgear.core.caching import CacheSettings, LastResort, ModelCache
 from switchgear.core.data_class import DataClass
+from switchgear.core.escalation import Escalate
 from switchgear.core.identity import Certificate, Key, OidcProvider
 from switchgear.core.limits import FairShare, Limit, LimitSharing
 from switchgear.core.screening import Screening
@@ -256,6 +258,12 @@ class Model(Part, frozen=True, kw_only=True):
     """Words of your own that policies may ask for."""
     data_class: DataClass | None = None
     """What its calls carry at least: public, internal, confidential or restricted."""
+    cache: ModelCache | None = None
+    """Keep answers, and give them again to calls that say the same. See docs/cache.md."""
+    escalate: Escalate | None = None
+    """Ask another model where the answer of this one is unsure. See docs/escalate.md."""
+    last_resort: tuple[LastResort, ...] = ()
+    """What is given, in this order, when no target can answer. See docs/cache.md."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -272,6 +280,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     fair_share: FairShare | None = None
     limit_sharing: LimitSharing = LimitSharing()
     screen: Screening | None = None
+    cache: CacheSettings = CacheSettings()
 
 
 def make_snapshot(
@@ -286,6 +295,7 @@ def make_snapshot(
     fair_share: FairShare | None = None,
     limit_sharing: LimitSharing | None = None,
     screen: Screening | None = None,
+    cache: CacheSettings | None = None,
 ) -> Snapshot:
     """A snapshot whose id is the first 12 hexadecimal digits of the SHA-256 of its content: same content, same id."""
     made = Snapshot(
@@ -300,6 +310,7 @@ def make_snapshot(
         fair_share=fair_share,
         limit_sharing=limit_sharing or LimitSharing(),
         screen=screen,
+        cache=cache or CacheSettings(),
     )
     content = msgspec.msgpack.Encoder(order="deterministic").encode(made)
     return msgspec.structs.replace(made, id=hashlib.sha256(content).hexdigest()[:12])

@@ -187,6 +187,7 @@ def snapshot_of(config: Config) -> Snapshot:
         fair_share=config.fair_share,
         limit_sharing=_sharing(config),
         screen=config.screen,
+        cache=config.cache,
     )
 
 

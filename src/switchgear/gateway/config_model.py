@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from switchgear.core.authorization import Policies, Team
+from switchgear.core.caching import CacheSettings
 from switchgear.core.identity import Certificate, Key, OidcProvider
 from switchgear.core.limits import FairShare, Limit, LimitSharing
 from switchgear.core.screening import Screening
@@ -79,6 +80,7 @@ class Config(Part, frozen=True, kw_only=True):
     teams: dict[str, Team] = msgspec.field(default_factory=dict)
     policy: Policies = Policies()
     screen: Screening | None = None
+    cache: CacheSettings = CacheSettings()
     limits: tuple[Limit, ...] = ()
     fair_share: FairShare | None = None
     limit_sharing: LimitSharing = LimitSharing()
@@ -98,6 +100,7 @@ class Config(Part, frozen=True, kw_only=True):
             ("teams", self.teams),
             ("policy", self.policy),
             ("screen", self.screen),
+            ("cache", self.cache),
             ("limits", self.limits),
             ("fair_share", self.fair_share),
             ("limit_sharing", self.limit_sharing),
