@@ -22,6 +22,7 @@ _QUANTILES = 201
 _WINDOW_CALLS = 200
 _CLOSE = 0.05
 _GROUPS = 1000
+_REPEATED = 100_000
 
 
 class Goodness(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +114,12 @@ def _gamma_fits(gaps: Floats, burstiness: float, seed: int) -> bool:
 
 def _gap_means(gaps: Floats) -> tuple[float, ...]:
     """Means of up to 1,000 groups of equally many gaps, in order of size: their mean stays what it was."""
-    return tuple(float(group.mean()) for group in np.array_split(np.sort(gaps), min(_GROUPS, gaps.size)))
+    ordered = np.sort(gaps)
+    if gaps.size <= _GROUPS:
+        return tuple(ordered.tolist())
+    if gaps.size <= _REPEATED:  # exactly equal groups: a gap at an edge counts in part on both sides
+        return tuple(np.repeat(ordered, _GROUPS).reshape(_GROUPS, -1).mean(axis=1).tolist())
+    return tuple(float(group.mean()) for group in np.array_split(ordered, _GROUPS))
 
 
 def _length_fit(tokens: Floats, lognormal: bool) -> Lengths:

@@ -33,9 +33,7 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """At most this share of the answers may come from a cloud."""
 
     def __post_init__(self) -> None:
-        if self == Objective.__new__(Objective) or not any(
-            getattr(self, name) is not None for name in self.__struct_fields__
-        ):
+        if all(getattr(self, name) is None for name in self.__struct_fields__):
             raise BadQuestion("no objective; give at least one, for example ttft_p99_s or availability")
         for name in self.__struct_fields__:
             value = getattr(self, name)

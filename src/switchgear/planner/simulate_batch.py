@@ -112,8 +112,12 @@ class Unit:
         else:
             one.given_up = True
 
-    def wipe(self) -> None:
+    def wipe(self, now_s: float) -> None:
         """It went off: what it had under way and its cache are gone."""
+        counts = self.counts
+        before_s = counts.busy_s
+        counts.arithmetic_s, counts.memory_s, counts.busy_s = self.activity(now_s)
+        counts.batch_s += (counts.busy_s - before_s) * len(self._running)
         self._waiting.clear()
         self._running.clear()
         self.step = None

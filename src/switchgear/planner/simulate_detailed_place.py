@@ -179,7 +179,7 @@ class DetailedPlace:
             else:
                 unit.down = kind == tables.OFF
                 if unit.down:
-                    unit.wipe()
+                    unit.wipe(float(edge["at_s"]))
         return lambda call: kind == tables.OFF and self._bound.get(call, -1) in hit
 
     def tick(self, now_s: float) -> None:
@@ -222,7 +222,7 @@ class DetailedPlace:
         """What was counted, into rows of `simulate_arrays`."""
         place["peak_in_flight"], place["opened"] = self.peak_in_flight, self.target.state.breaker.opened
         place["link_busy_s"] = self.link_busy_s
-        for row, unit, board in zip(units, self.units, self._boards, strict=True if self.units else False):
+        for row, unit, board in zip(units, self.units, self._boards, strict=bool(self.units)):
             counts = unit.counts
             for name in type(counts).__slots__:
                 row[name] = getattr(counts, name)

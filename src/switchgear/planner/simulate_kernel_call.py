@@ -154,7 +154,7 @@ def rested(k: State, a: Arrivals, call: int, now_s: float) -> None:
 @compiled
 def ask(k: State, a: Arrivals, call: int, place: int, now_s: float) -> None:
     """One attempt: on its way to the place, or refused by it."""
-    w, p, c = k.world[0], k.places[place], k.calls[call]
+    p, c = k.places[place], k.calls[call]
     c.probe = breaker_began(k, place, now_s)
     p.in_flight += 1
     if p.in_flight > p.peak_in_flight:

@@ -40,7 +40,17 @@ from switchgear.planner.simulate_kernel_call import (
     retry,
 )
 from switchgear.planner.simulate_kernel_queues import dequeue, timer_pop, timer_push
-from switchgear.planner.simulate_kernel_unit import begin, close_steps, cut, finished, keep_blocks, leave, prefilled
+from switchgear.planner.simulate_kernel_unit import (
+    begin,
+    broken_off,
+    close_steps,
+    cut,
+    finished,
+    keep_blocks,
+    leave,
+    prefilled,
+    so_far,
+)
 
 READY, FLUSH, GROW = 0, 1, 2
 """Why the loop came back: all is done; `ended` must be emptied; a table is too small."""
@@ -88,16 +98,16 @@ def end_steps(k: State, a: Arrivals, unit: int, now_s: float) -> None:
 
 
 @compiled
-def _wipe(k: State, unit: int) -> None:
+def _wipe(k: State, unit: int, now_s: float) -> None:
     """A unit went off: nothing of what it had is left."""
     u = k.units[unit]
-    for which in range(2):
-        call = u.wait_head if which == 0 else u.run_head
-        while call != NOBODY:
-            after = k.calls[call].next
-            if k.calls[call].status == ZOMBIE:
-                free_zombie(k, call)
-            call = after
+    broken_off(k, unit, now_s)
+    call = u.run_head
+    while call != NOBODY:
+        after = k.calls[call].next
+        if k.calls[call].status == ZOMBIE:
+            free_zombie(k, call)
+        call = after
     dequeue(k, unit)
     u.mode, u.decoding, u.running, u.context, u.load, u.waiting, u.finishing, u.doomed = IDLE, 0, 0, 0, 0, 0, 0, 0
     u.wait_head = u.wait_tail = u.run_head = u.run_tail = u.first_prefill = NOBODY
@@ -108,14 +118,13 @@ def _wipe(k: State, unit: int) -> None:
 
 
 @compiled
-def _lose(k: State, a: Arrivals, place: int, unit: int, now_s: float) -> None:
-    """All attempts of a place, or of one of its units, fail: the connection is gone."""
-    call = k.places[place].all_head
-    last = k.places[place].all_tail
+def _lose(k: State, a: Arrivals, place: int, first: int, last: int, now_s: float) -> None:
+    """The attempts of a place at some of its units fail, in the order in which they were asked: the connection is gone."""
+    call, end = k.places[place].all_head, k.places[place].all_tail
     while call != NOBODY:
         after = k.calls[call].all_next
-        at_end = call == last  # who asks again now is not lost
-        if unit == NOBODY or k.calls[call].unit == unit:
+        at_end = call == end  # who asks again now is not lost
+        if k.places[place].observed or first <= k.calls[call].unit < last:
             fail(k, a, call, now_s, AGAIN, True, 0.0, LOST)
         if at_end:
             break
@@ -133,7 +142,7 @@ def edge(k: State, a: Arrivals, at: int) -> None:
     if p.observed:
         p.up_units = 0 if e.kind == OFF else 1
         if e.kind == OFF:
-            _lose(k, a, e.place, NOBODY, e.at_s)
+            _lose(k, a, e.place, 0, 0, e.at_s)
         return
     for unit in range(e.first, e.last):
         u = k.units[unit]
@@ -148,10 +157,8 @@ def edge(k: State, a: Arrivals, at: int) -> None:
             p.up_units += 1
     if e.kind == OFF:
         for unit in range(e.first, e.last):
-            k.units[unit].load = 0
-            _wipe(k, unit)
-            _lose(k, a, e.place, unit, e.at_s)
-            k.units[unit].load = 0
+            _wipe(k, unit, e.at_s)
+        _lose(k, a, e.place, e.first, e.last, e.at_s)
 
 
 @compiled
@@ -163,13 +170,8 @@ def tick(k: State, place: int, now_s: float) -> None:
         lasted_s = now_s - u.tick_at_s
         if lasted_s <= 0:
             continue
-        part = 0.0
-        if u.mode != IDLE:
-            part = min(1.0, (now_s - u.start_s) / (u.end_s - u.start_s))
-        half = u.steps * (u.steps - 1) / 2
-        arithmetic_s = u.arithmetic_s + part * (u.a0 * u.steps + u.a1 * half) * u.factor
-        memory_s = u.memory_s + part * (u.b0 * u.steps + u.b1 * half) * u.factor
-        busy_s = u.busy_s + part * (u.end_s - u.start_s)
+        more = so_far(k, unit, now_s)
+        arithmetic_s, memory_s, busy_s = u.arithmetic_s + more[0], u.memory_s + more[1], u.busy_s + more[2]
         arithmetic = min(1.0, max(0.0, (arithmetic_s - u.tick_arithmetic_s) / lasted_s))
         memory = min(1.0, max(0.0, (memory_s - u.tick_memory_s) / lasted_s))
         busy = (busy_s - u.tick_busy_s) / lasted_s

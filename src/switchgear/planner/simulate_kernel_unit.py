@@ -215,25 +215,62 @@ def _series(first: float, more: float, count: float) -> float:
 
 
 @compiled
+def _whole_steps(k: State, unit: int, now_s: float) -> int:
+    """How many steps of the present run are over by `now_s`."""
+    u = k.units[unit]
+    past_s = now_s - u.start_s
+    half = u.d1 / 2
+    linear = u.d0 - half
+    root = math.sqrt(linear * linear + 4 * half * past_s)
+    steps = max(0, min(int((root - linear) / (2 * half) if half > 0 else past_s / u.d0), u.steps))
+    while steps > 0 and u.start_s + _series(u.d0, u.d1, steps) > now_s:
+        steps -= 1
+    while steps < u.steps and u.start_s + _series(u.d0, u.d1, steps + 1) <= now_s:
+        steps += 1
+    return int(steps)
+
+
+@compiled
 def cut(k: State, unit: int, now_s: float) -> None:
     """Let a run of steps end at the first boundary from `now_s` on: somebody wants to join, or the pace changes."""
     u = k.units[unit]
     if u.mode != LEAP or u.steps == 1:
         return
-    past_s = now_s - u.start_s
-    half = u.d1 / 2
-    linear = u.d0 - half
-    root = math.sqrt(linear * linear + 4 * half * past_s)
-    guess = (root - linear) / (2 * half) if half > 0 else past_s / u.d0
-    steps = max(1, int(guess))
-    while steps > 1 and u.start_s + _series(u.d0, u.d1, steps - 1) >= now_s:
-        steps -= 1
-    while steps < u.steps and u.start_s + _series(u.d0, u.d1, steps) < now_s:
+    steps = _whole_steps(k, unit, now_s)
+    if steps == 0 or u.start_s + _series(u.d0, u.d1, steps) < now_s:
         steps += 1
     if steps < u.steps:
         u.steps = steps
         u.end_s = u.start_s + _series(u.d0, u.d1, steps)
         enqueue(k, unit)
+
+
+@compiled
+def so_far(k: State, unit: int, now_s: float) -> tuple[float, float, float]:
+    """Seconds of the present run until now that arithmetic was busy, that memory was, and that the unit computed."""
+    u = k.units[unit]
+    if u.mode == IDLE:
+        return 0.0, 0.0, 0.0
+    n = _whole_steps(k, unit, now_s)
+    part = 0.0
+    if n < u.steps:
+        part = (now_s - u.start_s - _series(u.d0, u.d1, n)) / (u.d0 + u.d1 * n)
+    arithmetic_s = (_series(u.a0, u.a1, n) + part * (u.a0 + u.a1 * n)) * u.factor
+    memory_s = (_series(u.b0, u.b1, n) + part * (u.b0 + u.b1 * n)) * u.factor
+    return arithmetic_s, memory_s, min(now_s, u.end_s) - u.start_s
+
+
+@compiled
+def broken_off(k: State, unit: int, now_s: float) -> None:
+    """The unit goes off in the middle of a run: count what it did until now."""
+    u = k.units[unit]
+    arithmetic_s, memory_s, busy_s = so_far(k, unit, now_s)
+    u.arithmetic_s += arithmetic_s
+    u.memory_s += memory_s
+    u.busy_s += busy_s
+    u.batch_s += busy_s * u.running
+    if u.mode == LEAP:
+        u.tokens_out += u.decoding * _whole_steps(k, unit, now_s)
 
 
 @compiled

@@ -107,7 +107,10 @@ def thinned(generator: Generator, factor: float) -> Generator:
     """What one of `factor` equal parts of a site gets of its calls."""
     variation = math.sqrt(max(0.0, 1 + (generator.burstiness**2 - 1) / factor))
     return msgspec.structs.replace(
-        generator, rate_per_s=generator.rate_per_s / factor, burstiness=variation, gaps=() if factor > 1 else generator.gaps
+        generator,
+        rate_per_s=generator.rate_per_s / factor,
+        burstiness=variation,
+        gaps=() if factor > 1 else generator.gaps,
     )
 
 

@@ -262,13 +262,13 @@ def _counts(name: str, values: ArrayLike, source: str) -> Ints:
 
 def _check_times(times: Floats, source: str) -> None:
     _first_bad(~np.isfinite(times), "at_s", times, source, "seconds")
-    _first_bad(times < 0, "at_s", times, source, "seconds since the beginning of the trace, not before it")
     back = np.flatnonzero(np.diff(times) < 0)
     if back.size:
         row = int(back[0]) + 1
         raise BadWorkload(
             f"{source}: call {row} came at {times[row]:g} s, before the one ahead of it ({times[row - 1]:g} s); sort the calls by arrival"
         )
+    _first_bad(times < 0, "at_s", times, source, "seconds since the beginning of the trace, not before it")
     if times[-1] > 100 * YEAR_S:
         raise BadWorkload(
             f"{source}: it lasts {times[-1] / YEAR_S:.0f} years; give seconds since its beginning, not since 1970 and not milliseconds"
