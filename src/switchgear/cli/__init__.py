@@ -12,6 +12,8 @@ _COMMANDS = {
     "check": "switchgear.cli.check:check",
     "key": "switchgear.cli.key:key",
     "policy": "switchgear.cli.policy:policy",
+    "profile": "switchgear.cli.profile:profile",
+    "plan": "switchgear.cli.plan:plan",
     "records": "switchgear.cli.records:records",
     "explain": "switchgear.cli.records:explain",
     "emulate": "switchgear.cli.emulate:emulate",

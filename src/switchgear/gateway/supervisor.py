@@ -32,8 +32,6 @@ _LONGEST_WAIT_S = 5.0
 _STABLE_S = 10.0
 _LIVE_S = 2.0
 _JOURNAL_S = 0.05
-_GATHER_S = 0.0005
-"""The workers have gathered already; what several of them send at once shares a commit."""
 
 
 class StateDirUnusable(SwitchgearError):
@@ -130,7 +128,7 @@ class Supervisor:
         writer: Writer[msgspec.Raw] = Writer(
             Path(config.state_dir) / "journal" / f"worker-{number}.db",
             bytes,  # encoded by the worker
-            Settings(keep_days=config.journal_keep_days, interval_s=_GATHER_S),
+            Settings(keep_days=config.journal_keep_days, interval_s=0.0),  # its worker has gathered already
         )
         writer.start()
         return writer

@@ -1,0 +1,1 @@
+"""What hardware is worth: workloads, simulation in virtual time, money, and the questions that are asked of them."""
