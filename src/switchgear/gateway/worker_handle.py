@@ -35,6 +35,7 @@ class WorkerHandle:
         self.process: asyncio.subprocess.Process | None = None
         self._told_healthy = True
         """What the worker believes of its journal; a new one believes that it can be written."""
+        self._telling = asyncio.Lock()
 
     async def spawn(self, start: Start) -> None:
         """Start the process and wait until it serves. It logs at this process's level. Raises ChannelError with the worker's reason."""
@@ -73,14 +74,15 @@ class WorkerHandle:
 
     async def tell_journal(self) -> Status:
         """Have the worker know when its journal begins or ceases to fail. Returns the state that it knows then."""
-        status = self.journal.status()
-        if self.channel is not None and status.healthy != self._told_healthy:
-            self._told_healthy = status.healthy
-            try:
-                await self.channel.ask("journal", status.healthy, timeout_s=_TELL_S)
-            except ChannelError:
-                self._told_healthy = not status.healthy  # it is told again
-        return status
+        async with self._telling:  # whoever comes while it is told waits until it knows
+            status = self.journal.status()
+            if self.channel is not None and status.healthy != self._told_healthy:
+                self._told_healthy = status.healthy
+                try:
+                    await self.channel.ask("journal", status.healthy, timeout_s=_TELL_S)
+                except ChannelError:
+                    self._told_healthy = not status.healthy  # it is told again
+            return status
 
     async def ended(self) -> int | None:
         """Wait until the process has ended; its status. None where there is none."""
