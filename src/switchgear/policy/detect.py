@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from switchgear.core.screening import Detector
-from switchgear.policy.detect_automaton import CASELESS, Automaton
+from switchgear.policy.detect_automaton import Automaton, Expression, automaton
 from switchgear.policy.detect_own import OwnForms
 from switchgear.policy.detect_place import Characters, without_overlaps
 from switchgear.policy.model import Finding
@@ -33,7 +33,11 @@ class Detectors:
         """Whether bytes hold a candidate: if not, they hold no finding. They may be JSON without escapes."""
 
     def _any_matches(self, data: bytes) -> bool:
-        return self._automaton.matches(data) or (self._own is not None and self._own.matches(data))
+        if self._automaton.matches(data):
+            return True
+        if not data.isascii():
+            data = data.decode(errors="replace").encode()  # an automaton of characters may not be shown anything else
+        return self._own is not None and self._own.matches(data)
 
     def find(self, text: str, number: int = 0) -> list[Finding]:
         """The findings of text `number`, in order, none overlapping another."""
@@ -47,7 +51,7 @@ class Detectors:
         """The stretches of text around candidates, for each shape, in the order of preference. A shape's own do not overlap."""
         places = None if len(data) == len(text) else Characters(data)
         windows: dict[int, list[tuple[int, int]]] = {}
-        for number, _, end in self._automaton.hits(data):
+        for number, end in self._automaton.hits(data):
             at = end if places is None else places.at(end)
             shape = self._decisions[number].shape
             begin, stop = max(at - shape.before, 0), at + shape.after
@@ -89,5 +93,4 @@ class _Decision:
 def _compiled(detectors: frozenset[Detector]) -> tuple[tuple[_Decision, ...], Automaton]:
     """Kept, because compiling takes most of a second and a new snapshot seldom has other detectors."""
     shapes = [shape for shape in SHAPES if shape.detector in detectors]
-    flags = [CASELESS if shape.ignore_case else 0 for shape in shapes]
-    return tuple(map(_Decision, shapes)), Automaton([shape.automaton_expression() for shape in shapes], flags)
+    return tuple(map(_Decision, shapes)), automaton([Expression(shape.automaton_expression()) for shape in shapes])

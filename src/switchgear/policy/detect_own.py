@@ -1,24 +1,28 @@
 """What a company looks for itself: patterns, word lists and canary tokens, in an automaton of their own."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+import re2
+
 from switchgear.core.screening import CANARY, Canary, OwnPattern, Screening, WordList
-from switchgear.policy.detect_automaton import CASELESS, LEFTMOST, UNICODE, UNICODE_CLASSES, Automaton, CannotCompile
+from switchgear.policy.detect_automaton import CannotCompile, Expression, automaton, re2_options
 from switchgear.policy.detect_place import Characters
 from switchgear.policy.errors import ScreenError
 from switchgear.policy.model import Finding
 
 _CONTEXT_REACH = 60
+_LARGEST_PROGRAM = 2_000
+"""Instructions of RE2: what has more takes seconds to compile."""
 _SPACED_REACH = 100
 _MAY_MATCH_SPACE = re.compile(r"[ \t\n.]|\\[sWDnrtxpPNRhHvX]|\[\^")
 _ESCAPED_OR_CLASS = re.compile(r"\\(?P<escaped>.)|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]", re.DOTALL)
 _ANCHORS = frozenset("AZzG")
 _REMEDIES = (
-    ("Back-references", "Write the repeated part out; a back-reference cannot be matched in linear time."),
+    ("ack-references", "Write the repeated part out; a back-reference cannot be matched in linear time."),
     (
-        "Zero-width",
+        "ero-width",
         "Leave look-ahead and look-behind out; use `context` for words that must stand nearby, `\\b` for a word's edge.",
     ),
     ("empty buffer", "Let it need at least one character: `+` in place of `*`, or something that is not optional."),
@@ -26,16 +30,26 @@ _REMEDIES = (
         "too large",
         "Make counted repetitions shorter (`.{0,40}`, not `.{0,200}`), or use `context` for words that stand nearby.",
     ),
+    (
+        "repetition size",
+        "Make counted repetitions shorter (at most 1,000), or use `context` for words that stand nearby.",
+    ),
+    ("invalid escape", "Write the repeated part out; a back-reference cannot be matched in linear time."),
+    (
+        "perl operator",
+        "Leave look-ahead and look-behind out; use `context` for words that must stand nearby, `\\b` for a word's edge.",
+    ),
 )
+_ANY_REMEDY = "See docs/screen.md for what an expression may hold."
 
 
 class _Entry(NamedTuple):
-    """One expression of the automaton and what it takes for a match to be a finding."""
+    """One expression of the automaton, and what finds where its matches begin."""
 
     type: str
-    expression: bytes
-    flags: int
-    accept: Callable[[str, int, int], bool] | None
+    expression: Expression
+    locate: Callable[[str, bytes, Sequence[int]], Iterator[tuple[int, int]]]
+    """From a text, its UTF-8 and the ends of matches in that, to findings in characters."""
 
 
 class OwnForms:
@@ -45,25 +59,20 @@ class OwnForms:
 
     def __init__(self, entries: Sequence[_Entry]) -> None:
         self._entries = entries
-        self._automaton = Automaton([entry.expression for entry in entries], [entry.flags for entry in entries])
+        self._automaton = automaton([entry.expression for entry in entries])
         self.matches = self._automaton.matches
-        """As `Automaton.matches`."""
+        """As `Automaton.matches`; the bytes must be UTF-8."""
 
     def find(self, text: str, data: bytes, number: int) -> list[Finding]:
         """The findings of text `number`, whose UTF-8 is `data`: those of what was configured first before others; they may overlap."""
-        longest: dict[tuple[int, int], int] = {}
-        for expression, start, end in self._automaton.hits(data):
-            longest[expression, start] = end  # ends come in rising order: the last is the longest
-        if not longest:
-            return []
-        places = Characters(data)
-        characters = {at: places.at(at) for at in sorted({start for _, start in longest} | set(longest.values()))}
-        found = []
-        for (expression, first), last in sorted(longest.items()):
-            entry, start, end = self._entries[expression], characters[first], characters[last]
-            if entry.accept is None or entry.accept(text, start, end):
-                found.append(Finding(entry.type, start, end, number))
-        return found
+        ends: dict[int, list[int]] = {}
+        for expression, end in self._automaton.hits(data):
+            ends.setdefault(expression, []).append(end)
+        return [
+            Finding(self._entries[expression].type, start, end, number)
+            for expression in sorted(ends)
+            for start, end in self._entries[expression].locate(text, data, ends[expression])
+        ]
 
 
 def compile_own(
@@ -78,7 +87,13 @@ def compile_own(
     for canary in canaries:
         if not canary.token:
             raise ScreenError(f"canaries.{canary.name}", "has no token", "Give `token`, `token_env` or `token_file`.")
-        entries.append(_Entry(CANARY, re.escape(canary.token).encode(), LEFTMOST, None))
+        entries.append(
+            _Entry(
+                CANARY,
+                Expression(re.escape(canary.token).encode()),
+                _literal(canary.token, ignore_case=False, alone=False),
+            )
+        )
     return OwnForms(entries) if entries else None
 
 
@@ -101,20 +116,22 @@ def _pattern(pattern: OwnPattern) -> _Entry:
         )
     if "\0" in pattern.regex:
         raise ScreenError(path, "holds a zero byte", "Write it as \\x00.")
-    flags = LEFTMOST | (CASELESS if pattern.ignore_case else 0) | (0 if pattern.regex.isascii() else UNICODE)
-    expression = pattern.regex.encode()
+    expression = Expression(pattern.regex.encode(), pattern.ignore_case, utf8=True)
     try:
-        Automaton([expression], [flags])
-    except CannotCompile as error:
-        remedies = (remedy for sign, remedy in _REMEDIES if sign in str(error))
-        remedy = next(remedies, "See docs/screen.md for what an expression may hold.")
-        raise ScreenError(
-            path, f"cannot be matched in linear time or not at all: {str(error).rstrip('.')}", remedy
-        ) from error
-    return _Entry(pattern.name, expression, flags, _near(pattern.context) if pattern.context else None)
+        compiled = re2.compile(
+            f"(?i:{pattern.regex})" if pattern.ignore_case else pattern.regex, re2_options(utf8=True)
+        )
+        if compiled.programsize > _LARGEST_PROGRAM:
+            raise CannotCompile("it is too large")
+        automaton([expression])
+    except (CannotCompile, re2.error) as error:
+        remedy = next((remedy for sign, remedy in _REMEDIES if sign in str(error)), _ANY_REMEDY)
+        message = f"cannot be matched in linear time or not at all: {str(error).rstrip('.')}"
+        raise ScreenError(path, message, remedy) from error
+    return _Entry(pattern.name, expression, _regular(compiled, pattern.context))
 
 
-def _words(words: WordList) -> Iterable[_Entry]:
+def _words(words: WordList) -> Iterator[_Entry]:
     if words.file is not None and not words.words:
         raise ScreenError(
             f"word_lists.{words.name}.file", "was not read", "It is read together with the configuration."
@@ -122,21 +139,47 @@ def _words(words: WordList) -> Iterable[_Entry]:
     for word in words.words:
         if not word.strip():
             raise ScreenError(f"word_lists.{words.name}.words", "has an empty word", "Take it out.")
-        flags = LEFTMOST
-        if words.ignore_case:
-            flags |= CASELESS | (0 if word.isascii() else UNICODE_CLASSES)
-        yield _Entry(words.name, re.escape(word).encode(), flags, _stands_alone if words.whole_words else None)
+        expression = Expression(re.escape(word).encode(), words.ignore_case, utf8=not word.isascii())
+        yield _Entry(words.name, expression, _literal(word, ignore_case=words.ignore_case, alone=words.whole_words))
 
 
-def _near(context: Sequence[str]) -> Callable[[str, int, int], bool]:
-    words = re.compile("|".join(re.escape(word) for word in context), re.IGNORECASE)
+def _regular(
+    compiled: "re2.Pattern[bytes]", context: Sequence[str]
+) -> Callable[[str, bytes, Sequence[int]], Iterator[tuple[int, int]]]:
+    """The leftmost matches, found by RE2: linear in the text, whatever the pattern."""
+    near = re.compile("|".join(re.escape(word) for word in context), re.IGNORECASE)
 
-    def accept(text: str, start: int, end: int) -> bool:
-        return bool(
-            words.search(text, max(0, start - _CONTEXT_REACH), start) or words.search(text, end, end + _CONTEXT_REACH)
-        )
+    def locate(text: str, data: bytes, _ends: Sequence[int]) -> Iterator[tuple[int, int]]:
+        places = Characters(data)
+        for match in compiled.finditer(data):
+            start, end = places.at(match.start()), places.at(match.end())
+            if (
+                not context
+                or near.search(text, max(0, start - _CONTEXT_REACH), start)
+                or near.search(text, end, end + _CONTEXT_REACH)
+            ):
+                yield start, end
 
-    return accept
+    return locate
+
+
+def _literal(
+    word: str, *, ignore_case: bool, alone: bool
+) -> Callable[[str, bytes, Sequence[int]], Iterator[tuple[int, int]]]:
+    """A word where the automaton saw it end. Other cases of a letter may be longer or shorter than it."""
+
+    def locate(text: str, data: bytes, ends: Sequence[int]) -> Iterator[tuple[int, int]]:
+        expression = re.compile(re.escape(word), re.IGNORECASE if ignore_case else 0)
+        places = Characters(data)
+        at = 0
+        for end in ends:
+            stop = places.at(end)
+            for match in expression.finditer(text, max(at, stop - 2 * len(word)), stop):
+                at = match.end()
+                if not alone or _stands_alone(text, *match.span()):
+                    yield match.span()
+
+    return locate
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:

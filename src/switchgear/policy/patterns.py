@@ -45,7 +45,6 @@ class Shape(NamedTuple):
     """A finding, with its context, begins at most so many characters before the end of the automaton's match."""
     after: int = 40
     """It ends at most so many characters after that."""
-    ignore_case: bool = False
     extend: Callable[[str, int], int] | None = None
     """From the text and the finding's end to where it really ends, for what is too long for an expression."""
     candidate: str = ""
@@ -63,9 +62,7 @@ class Shape(NamedTuple):
         expression = self.core
         for mark, of_characters, _ in _MARKS:
             expression = expression.replace(mark, of_characters)
-        return re.compile(
-            f"{self.left}(?:{expression}){self.right}", re.ASCII | (re.IGNORECASE if self.ignore_case else 0)
-        )
+        return re.compile(f"{self.left}(?:{expression}){self.right}", re.ASCII)
 
 
 def digits_of(match: re.Match[str]) -> str:

@@ -78,6 +78,14 @@ def _iban_expression() -> str:
 
 FINANCIAL: tuple[Shape, ...] = (
     Shape(
+        Detector.IBAN,
+        _iban_expression(),
+        check=_is_iban,
+        candidate=r"[A-Z]{2}\d\d(?:[ ]|\xc2\xa0)?[A-Z0-9]{4}(?:[ ]|\xc2\xa0)?[A-Z0-9]{4}",
+        before=30,
+        after=60,
+    ),
+    Shape(
         Detector.PAYMENT_CARD,
         r"[2-69]\d{3}§S\d{4}§S\d{4}§S\d{4}(?:§S\d{1,3})?|3\d{3}§S\d{6}§S\d{4,5}|[2-69]\d{11,18}|8\d{15,18}|5\d{3}§S\d{4}§S\d{5}",
         r"(?<!\d)(?<!\d[.,])(?<![A-Fa-f]\d)",
@@ -85,13 +93,5 @@ FINANCIAL: tuple[Shape, ...] = (
         _is_card,
         after=20,
         candidate=r"\d{4}§S\d{4}§S(?:\d{4}§S\d{4}|\d{5})|\d{4}§S\d{6}§S\d{4}|\d{12}",
-    ),
-    Shape(
-        Detector.IBAN,
-        _iban_expression(),
-        check=_is_iban,
-        candidate=r"[A-Z]{2}\d\d(?:[ ]|\xc2\xa0)?[A-Z0-9]{4}(?:[ ]|\xc2\xa0)?[A-Z0-9]{4}",
-        before=30,
-        after=60,
     ),
 )

@@ -13,8 +13,8 @@ _LICENCE = any_of(
     "permiso_de_conducir licencia_de_conducir carnet_de_conducir carta_de_condução prawo_jazdy körkort"
 )
 _LICENCE_STEMS = (
-    r"driv[a-z'’\s_\-]{2,9}licen[cs]e|führerschein|permis.{1,2}de.{1,2}conduire|patente|rijbewijs|de.{1,2}conducir|carta.{1,2}de.{1,2}condu"
-    r"|prawo.{1,2}jazdy|körkort|DL[ ]?(?:no|number|#)|CNH"
+    r"driv[a-z'’\s_\-]{2,9}licen[cs]e|führerschein|permis[\s_\-]{0,2}de[\s_\-]{0,2}conduire|patente|rijbewijs|de[\s_\-]{0,2}conducir|carta[\s_\-]{0,2}de[\s_\-]{0,2}condu"
+    r"|prawo[\s_\-]{0,2}jazdy|körkort|DL[ ]?(?:no|number|#)|CNH"
 )
 """What all of these begin with or hold: fewer states for the automaton."""
 _PASSPORT_NUMBER = r"[A-Z]{1,3}[ ]?\d{5,9}|\d{2}[A-Z]{2}\d{5}|\d{8,9}|[CFGHJKLMNPRTVWXYZ][0-9CFGHJKLMNPRTVWXYZ]{8}"
