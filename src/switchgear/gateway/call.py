@@ -32,6 +32,8 @@ _JOURNAL_RETRY_S = 5.0
 
 if TYPE_CHECKING:
     from switchgear.gateway.attempt import Try
+    from switchgear.gateway.caching import Cache
+    from switchgear.gateway.care import Care
     from switchgear.gateway.failure import Failure
     from switchgear.gateway.watching import AnswerWatch
     from switchgear.policy.authz_model import Reach
@@ -57,7 +59,7 @@ class Recorder(Protocol):
 class Desk:
     """What every call of a data plane shares."""
 
-    __slots__ = ("calls", "loop", "name", "now_s", "recorder", "refuse_unrecorded", "tasks")
+    __slots__ = ("cache", "calls", "loop", "name", "now_s", "recorder", "refuse_unrecorded", "tasks")
 
     def __init__(
         self,
@@ -77,6 +79,8 @@ class Desk:
         """Connections being opened for a call."""
         self.calls = 0
         """Calls dispatched and not over."""
+        self.cache: Cache | None = None
+        """Kept answers; None where no model keeps any."""
 
 
 class Driver(Protocol):
@@ -150,6 +154,10 @@ class Call(msgspec.Struct, eq=False):
     timer: asyncio.TimerHandle | None = None
     over: bool = False
     """Whether it has its end."""
+    care: "Care | None" = None
+    """What its model does beside asking its targets: kept answers, a larger model, last resorts; None: nothing."""
+    left: bool = False
+    """Whether its caller has gone and it goes on for others who wait for the same answer."""
 
     def rule_out(self, target: Target, reason: str) -> None:
         """A target turns out to be no candidate."""
@@ -167,11 +175,14 @@ class Call(msgspec.Struct, eq=False):
 
     # -- answering --
 
-    def answer_head(self, target: Target, headers: Mapping[bytes, bytes], content_type: bytes) -> bytes:
-        """Headers of an answer: who gave it, after how many attempts, and what its backend said of it that a caller may use."""
+    def answer_head(self, target: Target | None, headers: Mapping[bytes, bytes], content_type: bytes) -> bytes:
+        """Headers of an answer: who gave it, after how many attempts, and what its backend said of it that a caller may use.
+
+        `target` None: no backend gave it.
+        """
         head = b"%b%bx-switchgear-call: %b\r\nx-switchgear-attempts: %d\r\n" % (
             content_type,
-            target.reply_head,
+            target.reply_head if target is not None else b"",
             self.id.encode(),
             len(self.attempts),
         )
@@ -179,6 +190,8 @@ class Call(msgspec.Struct, eq=False):
             head += passed_on(headers)
         if self.limits is not None:
             head += self.limits.headers.lines()
+        if self.care is not None:
+            head += self.care.head()
         return head
 
     def claim(self, attempt: "Try") -> bool:
@@ -220,8 +233,8 @@ class Call(msgspec.Struct, eq=False):
 
         self.timer = self.desk.loop.call_later(wait_s, run)
 
-    def stop(self, *, lost: bool) -> None:
-        """End the attempts under way and what was to come."""
+    def stop(self, *, lost: bool, spare: "Try | None" = None) -> None:
+        """End the attempts under way, but for one, and what was to come."""
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
@@ -229,19 +242,28 @@ class Call(msgspec.Struct, eq=False):
             self.waits()
             self.waits = None
         for attempt in tuple(self.running):
-            attempt.cancel(lost=lost)
+            if attempt is not spare:
+                attempt.cancel(lost=lost)
 
     # -- the end --
 
-    def reply_whole(self, target: Target, body: bytes, headers: Mapping[bytes, bytes]) -> None:
-        """End with a whole answer, as far as the screen lets it go."""
-        if self.table.screen is not None:
-            checked = self.table.screen.answer(body, self.verdict, self.told)
-            self.answer_findings += checked.findings
-            if checked.blocked_by:
-                self.block(checked.blocked_by)
-                return
-            body = checked.body
+    def screened(self, body: bytes) -> bytes | None:
+        """A whole answer as far as the screen lets it go; None where it does not: then the call has its end."""
+        screen = self.table.screen
+        if screen is None:
+            return body
+        checked = screen.answer(body, self.verdict, self.told)
+        self.answer_findings += checked.findings
+        if checked.blocked_by:
+            self.block(checked.blocked_by)
+            return None
+        return checked.body
+
+    def reply_whole(self, target: Target | None, answer: bytes, headers: Mapping[bytes, bytes]) -> None:
+        """End with a whole answer, as far as the screen lets it go. `target` None: no backend gave it."""
+        body = self.screened(answer)
+        if body is None:
+            return
         self.committed = True
         self.answered = target
         self.ttft_s = monotonic() - self.started_s
@@ -293,11 +315,18 @@ class Call(msgspec.Struct, eq=False):
         self._end(Outcome.BROKEN, 200, error.code, lambda: exchange.finish(data))
 
     def refuse(self, error: CallError) -> None:
-        """End with an error before any target was asked."""
+        """End with an error before any target was asked, or with a last resort."""
+        if self.care is not None and self.care.instead(error):
+            return
         self._end_with_error(Outcome.REFUSED, error.status, error.code, error.body(), error.retry_after_s)
 
     def fail(self, error: CallError, status: int = 0, body: bytes = b"", code: str = "") -> None:
-        """End with an error after targets were asked; `status`, `body` and `code` are the backend's own where they say more."""
+        """End with an error after targets were asked, or with a last resort.
+
+        `status`, `body` and `code` are the backend's own where they say more: the call itself is at fault then.
+        """
+        if self.care is not None and (self.care.blamed(error, status, body, code) if body else self.care.instead(error)):
+            return
         self._end_with_error(
             Outcome.FAILED, status or error.status, code or error.code, body or error.body(), error.retry_after_s
         )
@@ -317,8 +346,11 @@ class Call(msgspec.Struct, eq=False):
 
     def gone(self) -> None:
         """The caller hung up: whoever works for it is told at once."""
-        if self.over:
-            return
+        if not self.over and not (self.care is not None and self.care.gone()):
+            self.abandon()
+
+    def abandon(self) -> None:
+        """End a call whose answer nobody waits for."""
         self.stop(lost=False)
         self._end(Outcome.CANCELLED, self.exchange.status, "", lambda: None)
 
@@ -373,6 +405,9 @@ class Call(msgspec.Struct, eq=False):
         if self.counted:
             self.desk.calls -= 1
         principal, head, target, attempts = self.principal, self.head, self.answered, self.attempts
+        came = outcome
+        if self.left:
+            outcome, status, code = Outcome.CANCELLED, self.exchange.status, ""
         record = Record(
             VERSION,
             self.id,
@@ -418,11 +453,15 @@ class Call(msgspec.Struct, eq=False):
             self.answer_findings += self.watch.findings
         if self.answer_findings:
             record.answer_findings = tally(self.answer_findings)
+        if self.care is not None:
+            self.care.closed(record, came)
         return record
 
     def _settle(self, reservation: Reservation, record: Record) -> None:
         """Give back what was reserved and not used."""
         record.flags = list(reservation.flags)
+        if self.care is not None and self.care.settled(record):
+            return
         if record.attempts:
             reservation.settle(record.prompt_tokens + record.completion_tokens, record.cost_usd, monotonic())
         else:

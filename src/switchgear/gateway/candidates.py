@@ -116,6 +116,13 @@ def too_dear(target: Target, head: CallHead, budget_usd: float) -> str:
     return "over_cost_limit" if usd > budget_usd else ""
 
 
+def estimate(head: CallHead, target: Target) -> tuple[int, float | None]:
+    """About how many tokens a call may use there, and what that costs, US dollars."""
+    prompt = head.prompt_tokens(target.backend.capabilities.bytes_per_token)
+    completion = (head.max_tokens or ASSUMED_COMPLETION_TOKENS) * head.choices
+    return prompt + completion, target.cost_usd(prompt, 0, completion)
+
+
 def refusal(route: Route, ruled_out: Sequence[RuledOut], now_s: float) -> Refused:
     """The error for a call that has no candidate: what each target lacks, or when to come back."""
     why = "; ".join(

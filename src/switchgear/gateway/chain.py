@@ -1,6 +1,7 @@
 """What is open to a call after a failed attempt: whom to ask next, when, when to give up (DESIGN, failure rules 1, 2, 6). Pure."""
 
 import random
+from typing import NamedTuple
 
 from switchgear.core.record import AttemptKind, AttemptOutcome
 from switchgear.gateway.call import Call
@@ -9,15 +10,25 @@ from switchgear.gateway.failure import Failure, Next
 from switchgear.gateway.table import Route, Target
 
 
+class Bounds(NamedTuple):
+    """What holds for one chain of a call that has several, each at another model's targets."""
+
+    before: int
+    """Attempts of the call that belong to the chains before it."""
+    max_cost_usd: float | None
+    """What all attempts of the call together may cost, US dollars."""
+
+
 class Chain:
     """Decides; asks nobody. Made when the first attempt was sent, so that target is not among those that remain."""
 
-    __slots__ = ("_again", "_call", "_random", "_remaining", "_route", "_tries", "failure")
+    __slots__ = ("_again", "_before", "_call", "_max_cost_usd", "_random", "_remaining", "_route", "_tries", "failure")
 
-    def __init__(self, call: Call, route: Route, rng: random.Random) -> None:
+    def __init__(self, call: Call, route: Route, rng: random.Random, bounds: "Bounds | None" = None) -> None:
         self._call = call
         self._route = route
         self._random = rng
+        self._before, self._max_cost_usd = bounds or Bounds(0, route.config.max_cost_usd)
         self._remaining = list(call.candidates[1:])
         self._again: dict[Target, float] = {}
         """Targets that may be asked again, and not before when."""
@@ -47,7 +58,7 @@ class Chain:
     def next(self, now_s: float) -> tuple[Target, AttemptKind, float] | None:
         """The next target, why it is asked, and seconds to wait before; None: give up. Takes from the retry budget."""
         call, config = self._call, self._route.config
-        if len(call.attempts) >= config.retry.attempts or now_s >= call.deadline_s:
+        if len(call.attempts) - self._before >= config.retry.attempts or now_s >= call.deadline_s:
             return None
         choice = self._choose(now_s)
         if choice is None or now_s + choice[2] >= call.deadline_s or not self._route.state.retries.take(now_s):
@@ -83,12 +94,10 @@ class Chain:
 
     def _affordable(self, target: Target) -> bool:
         """Whether the cost limit of the call allows one more attempt there, by estimate, beside what was spent."""
-        limit = self._route.config.max_cost_usd
-        head = self._call.head
+        limit, head = self._max_cost_usd, self._call.head
         if limit is None or head is None:
             return True
-        spent = sum(attempt.cost_usd or 0.0 for attempt in self._call.attempts)
-        return not too_dear(target, head, limit - spent)
+        return not too_dear(target, head, limit - spent_usd(self._call))
 
     def hedge(self, now_s: float) -> Target | None:
         """A second target to ask beside a slow first, if there is one and the budgets allow it."""
@@ -105,6 +114,11 @@ class Chain:
         lost = {(one.backend, one.model) for one in self._call.attempts if one.outcome is AttemptOutcome.LOST}
         slow = [target for target in self._call.candidates if target.name in lost]
         return [target for target in (*self._remaining, *slow, *self._again) if self.free(target, now_s)]
+
+
+def spent_usd(call: Call) -> float:
+    """What the attempts of a call have cost so far, as far as that is known."""
+    return sum(attempt.cost_usd or 0.0 for attempt in call.attempts)
 
 
 def _larger(target: Target, than: Target) -> bool:

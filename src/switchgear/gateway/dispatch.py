@@ -14,7 +14,7 @@ from switchgear.core.snapshot import Delivery, Endpoint
 from switchgear.gateway.attempt import Try
 from switchgear.gateway.call import Call
 from switchgear.gateway.candidates import busy, candidates_of, refusal
-from switchgear.gateway.chain import Chain
+from switchgear.gateway.chain import Bounds, Chain
 from switchgear.gateway.errors import Failed
 from switchgear.gateway.failure import Failure, Next
 from switchgear.gateway.head import CallHead, with_usage_asked
@@ -28,13 +28,24 @@ log = logging.getLogger(__name__)
 class Dispatch:
     """Drives one call. `ended` of each attempt comes back here; `call.over` says that nothing more is to be done."""
 
-    __slots__ = ("_call", "_chain", "_failure", "_head", "_random", "_rescue", "_route")
+    __slots__ = ("_bounds", "_call", "_chain", "_failure", "_head", "_kind", "_random", "_rescue", "_route")
 
-    def __init__(self, call: Call, head: CallHead, route: Route, rng: random.Random) -> None:
+    def __init__(
+        self,
+        call: Call,
+        head: CallHead,
+        route: Route,
+        rng: random.Random,
+        kind: AttemptKind = AttemptKind.FIRST,
+        bounds: Bounds | None = None,
+    ) -> None:
+        """`kind` is why its first target is asked; `bounds` are needed where the call has asked another model before."""
         self._call = call
         self._head = head
         self._route = route
         self._random = rng
+        self._kind = kind
+        self._bounds = bounds or Bounds(0, route.config.max_cost_usd)
         self._chain: Chain | None = None
         self._rescue: Rescue | None = None
         self._failure: Failure | None = None
@@ -53,7 +64,7 @@ class Dispatch:
         if rest_s > 0 and now_s + rest_s < call.deadline_s:  # everybody asked to be left alone for a while
             call.later(rest_s, lambda: self._rested(waited_s + rest_s))
             return
-        self._ask(first, AttemptKind.FIRST, waited_s)
+        self._ask(first, self._kind, waited_s)
         if self._route.config.hedge is not None and not call.over:
             self._plan_hedge(first)
 
@@ -64,9 +75,9 @@ class Dispatch:
         free, call.ruled_out = candidates_of(self._route, self._head, now_s, call.admission)
         candidates = [target for target in call.candidates if target in free]
         candidates.sort(
-            key=lambda target: (not call.may_go(target, AttemptKind.FIRST), max(target.state.rest_until_s, now_s))
+            key=lambda target: (not call.may_go(target, self._kind), max(target.state.rest_until_s, now_s))
         )
-        if not candidates or not call.may_go(candidates[0], AttemptKind.FIRST):
+        if not candidates or not call.may_go(candidates[0], self._kind):
             call.refuse(refusal(self._route, call.ruled_out, now_s))
             return
         call.candidates = candidates
@@ -74,7 +85,7 @@ class Dispatch:
 
     def _chained(self) -> Chain:
         if self._chain is None:
-            self._chain = Chain(self._call, self._route, self._random)
+            self._chain = Chain(self._call, self._route, self._random, self._bounds)
         return self._chain
 
     def _fields(self, target: Target) -> Fields:
@@ -84,6 +95,9 @@ class Dispatch:
 
     def _ask(self, target: Target, kind: AttemptKind, waited_s: float) -> None:
         call = self._call
+        if call.care is not None:
+            call.care.attempt(target, kind, self._fields(target), self.ended, waited_s).start()
+            return
         make: type[Try] = Try
         if self._head.streamed:
             make = StreamTry if call.delivery is Delivery.STREAM else HeldTry
@@ -96,6 +110,8 @@ class Dispatch:
         call = self._call
         try:
             if failure is None:
+                if call.care is not None and call.care.doubts(attempt):
+                    return
                 if call.claim(attempt):
                     self._complete(attempt)
             else:
@@ -109,6 +125,8 @@ class Dispatch:
         if call.running or call.timer is not None:
             call.stop(lost=True)
         call.finish_reason = attempt.finish_reason
+        if call.care is not None:
+            call.care.came(attempt)
         if isinstance(attempt, StreamTry):
             call.finish_stream(attempt.tail)
         else:
@@ -123,8 +141,12 @@ class Dispatch:
             self._carry_on(attempt, failure)
         elif failure.next is Next.NOWHERE:
             self._give_up(failure)
-        elif not call.running:  # else the other one of a hedged pair may still answer
+        elif not self._under_way():  # else the other one of a hedged pair may still answer
             self._go_on(chain, self._failure, now_s)
+
+    def _under_way(self) -> list[Try]:
+        """Attempts of this chain that have not ended."""
+        return [attempt for attempt in self._call.running if attempt.ended == self.ended]
 
     def _go_on(self, chain: Chain, failure: Failure, now_s: float) -> None:
         """Ask the next target, now or after its wait; without one, give up."""
@@ -149,7 +171,7 @@ class Dispatch:
     def _give_up(self, failure: Failure) -> None:
         """Tell the caller of the last failure: in the backend's own words where it said something about the call."""
         call = self._call
-        call.stop(lost=True)
+        call.stop(lost=True, spare=call.care.second_best if call.care is not None else None)
         asked = ", ".join(f"{attempt.backend} ({attempt.error})" for attempt in call.attempts)
         error = Failed(
             failure.code,
@@ -175,7 +197,8 @@ class Dispatch:
 
     def _hedge(self) -> None:
         call = self._call
-        if call.winner is not None or not call.running or call.running[0].record.kind is not AttemptKind.FIRST:
+        under_way = self._under_way()
+        if call.winner is not None or not under_way or under_way[0].record.kind is not self._kind:
             return
         other = self._chained().hedge(monotonic())
         if other is not None:
@@ -208,7 +231,8 @@ class Dispatch:
     def _rescue_by(self, rescue: "Rescue", target: Target, *, overlap: bool) -> bool:
         """Start one attempt of a rescue, if the target can and the bounds of the call allow it."""
         call, now_s = self._call, monotonic()
-        if len(call.attempts) > self._route.config.retry.attempts or now_s >= call.deadline_s:
+        asked = len(call.attempts) - self._bounds.before
+        if asked > self._route.config.retry.attempts or now_s >= call.deadline_s:
             return False
         kind = AttemptKind.RESCUE if overlap else AttemptKind.CONTINUE
         if not self._chained().free(target, now_s) or not call.may_go(target, kind):

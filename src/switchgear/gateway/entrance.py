@@ -15,7 +15,7 @@ from switchgear.core.record import AttemptKind
 from switchgear.core.snapshot import Delivery
 from switchgear.gateway.call import Call, Desk
 from switchgear.gateway.caller import Caller, declared_class, refused
-from switchgear.gateway.candidates import allowed_route, candidates_of, refusal
+from switchgear.gateway.candidates import allowed_route, candidates_of, estimate, refusal
 from switchgear.gateway.dispatch import Dispatch
 from switchgear.gateway.errors import Refused
 from switchgear.gateway.head import ASSUMED_COMPLETION_TOKENS, CallHead, read_head
@@ -160,7 +160,7 @@ class Entrance:
         caller = limiter.plan(call.principal.name, call.principal.team, call.route.name)
         kept: list[Target] = []
         for target in candidates:
-            tokens, cost_usd = _estimate(head, target)
+            tokens, cost_usd = estimate(head, target)
             told = limiter.allows(limiter.at_backend(caller, target.backend_name), tokens, cost_usd, now_s)
             if told is None or told.pending:
                 kept.append(target)
@@ -171,7 +171,7 @@ class Entrance:
     def _reserved(self, call: Call, head: CallHead, route: Route, now_s: float) -> bool:
         """Whether the call may go on now. It comes again where its worker's share is on its way. Raises Refused."""
         assert call.limits is not None  # noqa: S101  there are limits, or nobody asks
-        estimates = [_estimate(head, target) for target in call.candidates]
+        estimates = [estimate(head, target) for target in call.candidates]
         costs = [cost for _, cost in estimates if cost is not None]
         cost_usd = max(costs) if len(costs) == len(estimates) else None  # one that nobody knows cannot be shown to fit
         granted = call.table.limiter.reserve(call.limits, max(tokens for tokens, _ in estimates), cost_usd, now_s)
@@ -238,13 +238,6 @@ class Entrance:
 def limited(told: LimitRefusal) -> Refused:
     """The error for a call that a limit refuses: which, and what to do."""
     return Refused(told.code.value, f"{told.message} {told.remedy}", retry_after_s=told.retry_after_s)
-
-
-def _estimate(head: CallHead, target: Target) -> tuple[int, float | None]:
-    """About how many tokens a call may use there, and what that costs, US dollars."""
-    prompt = head.prompt_tokens(target.backend.capabilities.bytes_per_token)
-    completion = (head.max_tokens or ASSUMED_COMPLETION_TOKENS) * head.choices
-    return prompt + completion, target.cost_usd(prompt, 0, completion)
 
 
 def _screened(call: Call, head: CallHead, verdict: Verdict) -> None:

@@ -11,6 +11,8 @@ import msgspec
 
 from switchgear.backends.model import Adapter
 from switchgear.backends.registry import PROTOCOLS
+from switchgear.cache.plan import CachePlan
+from switchgear.confidence.judge import Judge
 from switchgear.core.clock import Clock, SystemClock
 from switchgear.core.data_class import DataClass
 from switchgear.core.errors import ConfigError, Problem
@@ -111,9 +113,12 @@ class Route:
 
     __slots__ = (
         "bytes_per_token",
+        "cache",
         "config",
         "every",
+        "judge",
         "name",
+        "resorts",
         "short_bytes",
         "smallest_window",
         "state",
@@ -139,8 +144,14 @@ class Route:
         self.bytes_per_token = min(target.backend.capabilities.bytes_per_token for target in targets)
         self.short_bytes = self.smallest_window * self.bytes_per_token
         """A body of at most so many bytes fits every target's window for certain, where it sets no limit of its own."""
-        self.straight = config.hedge is None and (config.strategy == "priority" or len(targets) == 1)
-        """Whether the targets are asked in their order and one at a time."""
+        self.cache = CachePlan(config.cache, config.last_resort) if config.cache is not None else None
+        """Which answers are kept, and for how long."""
+        self.judge = Judge(config.escalate) if config.escalate is not None else None
+        """Says whether an answer is unsure, so that `config.escalate.to` is asked."""
+        self.resorts = config.last_resort
+        in_order = config.hedge is None and (config.strategy == "priority" or len(targets) == 1)
+        self.straight = in_order and self.cache is None and self.judge is None
+        """Whether the targets are asked in their order and one at a time, and an answer is the caller's as it comes."""
 
 
 class Plan:
