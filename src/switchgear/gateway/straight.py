@@ -17,6 +17,7 @@ from switchgear.gateway.attempt import Try
 from switchgear.gateway.call import PASSED_ON, Call, Desk, Driver, passed_on
 from switchgear.gateway.caller import Caller
 from switchgear.gateway.head import ASSUMED_COMPLETION_TOKENS, CallHead, decode_fields, limit_of, surely_plain
+from switchgear.gateway.table import Plan
 from switchgear.policy.model import CLEAN
 from switchgear.wire.exchange import Exchange
 
@@ -64,13 +65,14 @@ class StraightWay:
         first, reservation = targets[0], None
         if plan.limits is not None:
             prompt, completion = size // 4, limit or ASSUMED_COMPLETION_TOKENS
-            cost_usd = first.cost_usd(prompt, 0, completion) if plan.limits.money else None
+            cost_usd = plan.dearest.cost_usd(prompt, 0, completion) if plan.limits.money else None
             reservation = caller.table.limiter.reserve(plan.limits, prompt + completion, cost_usd, started_s)  # type: ignore[union-attr]  # as above
             if reservation.refused:
                 return False  # the long way says why
         route.state.retries.call(started_s)
         fields["model"] = first.model_raw
         endpoint = plan.endpoint
+        record = Attempt(first.backend_name, first.model, _FIRST, 0.0)
         call = Call(
             desk,
             caller.table,  # type: ignore[arg-type]  # a caller with plans has one
@@ -92,7 +94,7 @@ class StraightWay:
             targets,
             b"",
             plan.ruled_out,
-            [],
+            [record],
             plan.reach,
             plan.class_word,
             None,
@@ -104,9 +106,7 @@ class StraightWay:
         exchange.on_gone = call.gone
         exchange.body = b""  # its fields live on in the head
         try:
-            StraightTry(
-                call, first, _FIRST, fields, None, started_s, Attempt(first.backend_name, first.model, _FIRST, 0.0)
-            ).start()
+            StraightTry(call, first, _FIRST, fields, None, started_s, record).begin(plan)
         except Exception as error:
             log.exception("call %s met a defect", call.id)
             call.defect(error)
@@ -115,6 +115,21 @@ class StraightWay:
 
 class StraightTry(Try, eq=False):
     """The one attempt of a call that goes the short way. An answer that one read brings whole ends the call in one step."""
+
+    def begin(self, plan: Plan) -> None:
+        """`start` for a target that is well, at a backend without limits of its own; its record is on the call's list already."""
+        call, target = self.call, self.target
+        target.state.in_flight += 1
+        target.backend_state.in_flight += 1
+        call.running.append(self)
+        body = target.adapter.body(self.fields)
+        self.request = request = b"%bcontent-length: %d\r\n\r\n%b" % (target.heads[plan.endpoint], len(body), body)
+        connection = target.pool.try_acquire()
+        if connection is None:
+            self.connecting = call.desk.tasks.start(self._connect())
+        else:
+            self.connection = connection
+            connection.send_whole(request, self, self.began_s + plan.first_s)
 
     def on_whole(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
         call = self.call

@@ -163,8 +163,10 @@ class Plan:
     __slots__ = (
         "class_word",
         "deadline_s",
+        "dearest",
         "delivery",
         "endpoint",
+        "first_s",
         "limits",
         "principal",
         "reach",
@@ -211,11 +213,21 @@ class Plan:
         self.ruled_out = list(admission.ruled_out)
         """Not to be changed."""
         self.deadline_s = route.config.deadline_s
+        self.first_s = min(self.deadline_s, self.targets[0].timeouts.total_s)
+        """How long the first attempt may take."""
+        self.dearest = max(self.targets, key=_price)
+        """Whose price a reservation is made at."""
         self.delivery = route.config.delivery
         caller = (principal.name, principal.team, admission.class_word)
         call = (gateway, table.snapshot.id, endpoint.value, *caller, route.name, "", False)
         self.recorded = (*call, [target.name for target in self.targets], self.ruled_out)
         """Fields of the record, from `gateway` to `ruled_out`. Not to be changed."""
+
+
+def _price(target: Target) -> float:
+    """Of a million tokens; one that nobody knows is the highest: it is not zero."""
+    prices = target.prices
+    return math.inf if prices is None else max(prices.input_usd_per_mtok, prices.output_usd_per_mtok)
 
 
 class Admission(NamedTuple):
