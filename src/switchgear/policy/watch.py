@@ -6,7 +6,7 @@ Pieces come and go one for one: an event whose piece went as it came can be sent
 import re
 from collections import deque
 
-from switchgear.core.screening import AnswerAction
+from switchgear.core.screening import AnswerAction, Detector
 from switchgear.policy.detect import Detectors
 from switchgear.policy.model import Finding, Verdict
 from switchgear.policy.screen_rules import AnswerDecider
@@ -17,8 +17,11 @@ _BEFORE = 100
 """Characters already sent that are kept, for the context of what follows them."""
 LONGEST_HELD = 2_000
 """Characters that are held back at most. What is longer and a finding is taken out as it comes."""
-_REST = {"private_key": re.compile(r"[A-Za-z0-9+/=\s\\]*(?:-----END [A-Z0-9 ]{0,40}-----)?")}
+_SCANNED_AGAIN_AFTER = 48
+"""Where so much is held that looking at it again for each piece would cost, it waits for so many characters more."""
+_REST_OF_KEY = re.compile(r"[A-Za-z0-9+/=\s\\\-]*")
 _REST_OF_TOKEN = re.compile(r"[\w\-./+=~%]*", re.ASCII)
+_END_OF_KEY = re.compile(r"-----END [A-Z0-9 ]{1,60}-----")
 
 
 class Watch:
@@ -29,6 +32,7 @@ class Watch:
         "_choice",
         "_decided",
         "_detectors",
+        "_gone",
         "_held",
         "_in_json",
         "_pieces",
@@ -36,6 +40,7 @@ class Watch:
         "_reach",
         "_rest",
         "_rules",
+        "_scan_at",
         "_sent",
         "_verdict",
         "blocked_by",
@@ -64,6 +69,8 @@ class Watch:
         self._held = ""
         self._before = ""
         self._sent = 0
+        self._scan_at = 0
+        self._gone = ""
         self._rest: re.Pattern[str] | None = None
         self.findings: list[Finding] = []
         """Those that a rule is for, in the order of the text; offsets count from the text's beginning."""
@@ -88,16 +95,25 @@ class Watch:
 
     def _after_rest(self, piece: str) -> str:
         """What of a piece comes after a finding that was too long to wait for."""
-        assert self._rest is not None  # noqa: S101  for the type checker: `feed` asked
-        rest = self._rest.match(piece)
+        expression = self._rest
+        assert expression is not None  # noqa: S101  for the type checker: `feed` asked
+        rest = expression.match(piece)
         end = rest.end() if rest is not None else 0
+        if expression is _REST_OF_KEY:
+            gone = self._gone
+            last = _END_OF_KEY.search(gone + piece)
+            if last is not None and last.end() - len(gone) <= end:
+                self._rest = None
+                return piece[last.end() - len(gone) :]
+            self._gone = (gone + piece)[-_BEFORE:]
         if end < len(piece):
             self._rest = None
         return piece[end:]
 
     def _released(self, known: int, *, final: bool) -> list[str]:
         """The pieces that end within the first `known` characters, or before a finding that is not whole within them."""
-        if not final and known == 0 and len(self._held) < LONGEST_HELD:
+        size = len(self._held)
+        if not final and (size < LONGEST_HELD if known == 0 else size < self._scan_at):
             return []
         found = self._found()
         if not final:
@@ -108,6 +124,8 @@ class Watch:
         end, pieces = self._take(known, edits, whole)
         self._note(judged, end)
         self._forget(end, whole)
+        held = len(self._held)
+        self._scan_at = held + _SCANNED_AGAIN_AFTER if held > 4 * _SCANNED_AGAIN_AFTER else 0
         return pieces
 
     def _found(self) -> list[Finding]:
@@ -129,12 +147,13 @@ class Watch:
         unfinished = next((finding for finding in found if finding.end > known), None)
         if unfinished is not None and unfinished.start < known:
             known = unfinished.start
-        if known > 0 or len(self._held) < LONGEST_HELD:
+        if len(self._held) - known < LONGEST_HELD:
             return known
         if unfinished is None:
             return len(self._held) - _BEFORE
         if unfinished.end == len(self._held):
-            self._rest = _REST.get(unfinished.type, _REST_OF_TOKEN)
+            self._rest = _REST_OF_KEY if unfinished.type == Detector.PRIVATE_KEY else _REST_OF_TOKEN
+            self._gone = self._held[-_BEFORE:]
         return unfinished.end
 
     def _edits(self, judged: list[Judged], known: int) -> tuple[list[Edit], int]:

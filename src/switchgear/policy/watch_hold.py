@@ -10,7 +10,7 @@ _WORDS_HELD = 14
 """An address of the United States with apartment, city, state and ZIP code."""
 _LONGEST_PLACEHOLDER = 80
 _PART_OF_SOMETHING = re.compile(
-    r"[^a-z]|[a-z]*\d|(?:a|al|av|avenue|bis|boulevard|chemin|cours|d'|da|das|de|del|della|delle|di|do|dos|du|el|ext|impasse|l'|la|las|le|les|los|of"
+    r"[^a-z\u1100-\u11ff\u2e80-\ud7ff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]|[a-z]*[A-Z\d@_=+/]|(?:a|al|av|avenue|bis|boulevard|chemin|cours|d'|da|das|de|del|della|delle|di|do|dos|du|el|ext|impasse|l'|la|las|le|les|los|of"
     r"|place|pl|quai|route|rue|ter|ul|ulica|van|x)\.?,?$"
     r"|(?:jan|feb|mar|m[aä]r|apr|a[bv]r|ma[iyj]|m[aä]|ju[inl]|jui|ao|aug|ag|se[pt]|set|o[ck]t|out|nov|d[eéi]c|dez|en|fév|gen|giu|lug|mag|ott)[^\W\d]{0,7}[.,]?$"
 )
@@ -21,8 +21,8 @@ _NO_SPACES_BETWEEN = re.compile(r"[\s\u1100-\u11ff\u2e80-\ud7ff\uf900-\ufaff\uff
 def held_from(held: str, reach: int) -> int:
     """The first character that must stay; all before it is known. `reach` characters stay in any case."""
     at = _last_word(held)
-    if at == 0:
-        return 0
+    if at == 0 or not held[at - 1].isspace():
+        return min(at, max(0, len(held) - reach)) if reach else at
     words = 0
     while at and words < _WORDS_HELD:
         previous = max(held.rfind(" ", 0, at - 1), held.rfind("\n", 0, at - 1)) + 1
