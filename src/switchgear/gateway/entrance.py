@@ -16,6 +16,7 @@ from switchgear.core.snapshot import Delivery
 from switchgear.gateway.call import Call, Desk
 from switchgear.gateway.caller import Caller, declared_class, refused
 from switchgear.gateway.candidates import allowed_route, candidates_of, estimate, refusal
+from switchgear.gateway.care import Care
 from switchgear.gateway.dispatch import Dispatch
 from switchgear.gateway.errors import Refused
 from switchgear.gateway.head import ASSUMED_COMPLETION_TOKENS, CallHead, read_head
@@ -58,7 +59,18 @@ class Entrance:
         self._desk.calls += 1
         call.counted = True
         call.exchange.on_gone = call.gone
-        self._guarded(call, head, route)
+        if not (route.cared and self._cared(call, head, route)):
+            self._guarded(call, head, route)
+
+    def _cared(self, call: Call, head: CallHead, route: Route) -> bool:
+        """Whether a call is answered, or waits, without asking; see `gateway.care`."""
+        try:
+            care = call.care = Care(call, head, route, self._random, lambda: self._guarded(call, head, route))
+            return care.begin()
+        except Exception as error:
+            log.exception("call %s met a defect", call.id)
+            call.defect(error)
+            return True
 
     def _guarded(self, call: Call, head: CallHead, route: Route) -> None:
         try:
@@ -73,6 +85,8 @@ class Entrance:
         """The driver of a call that went the short way and whose first attempt failed."""
         if call.head is None or call.route is None:
             raise TypeError("a call without a head or a route has no attempts")
+        if call.route.cared and call.care is None:
+            call.care = Care(call, call.head, call.route, self._random)
         return Dispatch(call, call.head, call.route, self._random)
 
     # -- identify, classify, authorize --

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from switchgear.core.caching import Degraded, Reuse
+from switchgear.core.escalation import Confidence
 from switchgear.core.record import Attempt, AttemptKind, AttemptOutcome, Outcome, Record, inter_token_s
 from switchgear.gateway.candidates import why_out
 from switchgear.gateway.errors import CATALOGUE
@@ -16,6 +18,18 @@ _KINDS = {
     AttemptKind.HEDGE: "a second target beside the slow first one",
     AttemptKind.RESCUE: "asked again for the whole answer, after the stream had broken",
     AttemptKind.CONTINUE: "asked to go on from the text already sent",
+    AttemptKind.ESCALATE: "the larger model, because the smaller one was unsure",
+}
+_REUSED: dict[str, str] = {
+    Reuse.HIT: "It was kept from an earlier call that said the same",
+    Reuse.COLLAPSED: "Another call that said the same was under way, and its answer was this one's too",
+    Reuse.STALE: "It was kept from an earlier call that said the same, and its time was over",
+}
+_DEGRADED: dict[str, str] = {
+    Degraded.STALE_CACHE: "a kept answer whose time was over",
+    Degraded.SMALLER_MODEL: "another model's answer",
+    Degraded.MESSAGE: "a fixed message",
+    Degraded.UNSURE: "the unsure answer itself, because the larger model gave none",
 }
 _ERRORS = {
     "connect_failed": "no connection",
@@ -67,6 +81,7 @@ def explain(record: Record) -> list[str]:
         f"Attempt {number}: {_attempt(attempt, record.streamed)}" for number, attempt in enumerate(record.attempts, 1)
     ]
     lines.append(_ending(record))
+    lines += _came(record)
     if record.attempts:
         lines.append(_use(record))
     return lines
@@ -133,7 +148,32 @@ def _attempt(attempt: Attempt, streamed: bool) -> str:
     if attempt.ttft_s is not None:
         text += f"First {_PIECE[streamed]} after {duration(attempt.ttft_s)}. "
     end, why = _attempt_end(attempt)
-    return f"{text}{end} after {duration(attempt.duration_s)}{why}{_tokens(attempt)}."
+    sure = f" {_sureness(attempt.confidence)}" if attempt.confidence is not None else ""
+    return f"{text}{end} after {duration(attempt.duration_s)}{why}{_tokens(attempt)}.{sure}"
+
+
+def _sureness(told: Confidence) -> str:
+    numbers = [
+        f"{name.replace('_', ' ')} {value:.3g}"
+        for name in ("mean_logprob", "min_logprob", "margin", "min_margin")
+        if (value := getattr(told, name)) is not None
+    ]
+    flags = [name.replace("_", " ") for name in ("refusal", "format_failure", "length_cut") if getattr(told, name)]
+    looked_at = [f"over {told.tokens} tokens"] if told.tokens else []
+    why = ", ".join([*numbers, *looked_at, *flags]) or "no log-probabilities"
+    return f"The rule called it {'unsure' if told.unsure else 'sure'} ({why})."
+
+
+def _came(record: Record) -> list[str]:
+    """How an answer came that was not simply the model's own, and what the caller was told of that."""
+    lines = []
+    if record.reuse:
+        why = _REUSED.get(record.reuse, "It was not asked for anew")  # a record may be of a newer version
+        lines.append(f"{why} (x-switchgear-cache: {record.reuse}).")
+    if record.degraded:
+        what = _DEGRADED.get(record.degraded, record.degraded)
+        lines.append(f"It was a last resort: {what} (x-switchgear-degraded: {record.degraded}).")
+    return lines
 
 
 def _attempt_end(attempt: Attempt) -> tuple[str, str]:
@@ -146,6 +186,8 @@ def _attempt_end(attempt: Attempt) -> tuple[str, str]:
             return "It was cancelled", ", because the caller hung up"
         case AttemptOutcome.DISCARDED:
             return "It was given up", ": its answer did not begin with the text already sent"
+        case AttemptOutcome.UNSURE:
+            return "It was unsure", f": {in_words(attempt.error)}" if attempt.error else ""
         case AttemptOutcome.FAILED:
             return "It failed", f": {in_words(attempt.error)}{_in_brackets(attempt)}"
 
@@ -192,9 +234,9 @@ def _ending(record: Record) -> str:
             a.kind in (AttemptKind.RESCUE, AttemptKind.CONTINUE) and a.outcome is AttemptOutcome.OK
             for a in record.attempts
         )
-        text += f" from {record.backend} ({record.answered_model})" + (
-            ", which carried a broken stream to its end" if rescued else ""
-        )
+        if record.backend:
+            text += f" from {record.backend} ({record.answered_model})"
+        text += ", which carried a broken stream to its end" if rescued else ""
         if record.finish_reason:
             text += f"; it ended with {record.finish_reason}"
     elif record.error:

@@ -5,7 +5,7 @@ import random
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -114,10 +114,12 @@ class Route:
     __slots__ = (
         "bytes_per_token",
         "cache",
+        "cared",
         "config",
         "every",
         "judge",
         "name",
+        "places",
         "resorts",
         "short_bytes",
         "smallest_window",
@@ -146,12 +148,16 @@ class Route:
         """A body of at most so many bytes fits every target's window for certain, where it sets no limit of its own."""
         self.cache = CachePlan(config.cache, config.last_resort) if config.cache is not None else None
         """Which answers are kept, and for how long."""
+        self.places: Recent[tuple[object, ...], Any] = Recent(_CALLERS)
+        """Where kept answers may be from, by what policies say; see `gateway.caching`."""
         self.judge = Judge(config.escalate) if config.escalate is not None else None
         """Says whether an answer is unsure, so that `config.escalate.to` is asked."""
         self.resorts = config.last_resort
         in_order = config.hedge is None and (config.strategy == "priority" or len(targets) == 1)
         self.straight = in_order and self.cache is None and self.judge is None
         """Whether the targets are asked in their order and one at a time, and an answer is the caller's as it comes."""
+        self.cared = self.cache is not None or self.judge is not None or bool(self.resorts)
+        """Whether something beside asking the targets is done for its calls; see `gateway.care`."""
 
 
 class Plan:
