@@ -116,6 +116,8 @@ class Watch:
         if not final and (size < LONGEST_HELD if known == 0 else size < self._scan_at):
             return []
         found = self._found()
+        if not found and not self._may_put_back():
+            return self._passed(known if size - known < LONGEST_HELD else size - _BEFORE)
         if not final:
             known = self._known(found, known)
         whole = [finding for finding in found if finding.end <= known]
@@ -127,6 +129,24 @@ class Watch:
         held = len(self._held)
         self._scan_at = held + _SCANNED_AGAIN_AFTER if held > 4 * _SCANNED_AGAIN_AFTER else 0
         return pieces
+
+    def _may_put_back(self) -> bool:
+        return bool(self._verdict.originals) and "[" in self._held
+
+    def _passed(self, known: int) -> list[str]:
+        """The pieces within `known`, as they came: what nearly every piece does."""
+        pieces = self._pieces
+        passed: list[str] = []
+        end = 0
+        while pieces and end + len(pieces[0]) <= known:
+            passed.append(pieces.popleft())
+            end += len(passed[-1])
+        if end:
+            self._before = (self._before + self._held[:end])[-_BEFORE:]
+            self._held = self._held[end:]
+            self._sent += end
+        self._scan_at = 0
+        return passed
 
     def _found(self) -> list[Finding]:
         """Findings that end in what is held, with places in it."""
