@@ -1,5 +1,7 @@
 """The fast simulation against the detailed one, call by call: the gateway's own routing gives the same."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,10 +9,11 @@ from hypothesis import strategies as st
 from tests.planner.fleets import Kept, calls, cloud, fleet, onprem, usd
 
 from switchgear.core.snapshot import Breaker, Retry, Timeouts
+from switchgear.gateway.strategies import STRATEGIES
 from switchgear.hardware.link import Link
 from switchgear.hardware.thermal import Thermal
 from switchgear.planner.fleet import Balance, Fault, Fleet, Place, Trouble
-from switchgear.planner.routing import STRATEGIES, plain_fraction
+from switchgear.planner.routing import plain_fraction
 from switchgear.planner.simulate import Method, simulate
 from switchgear.planner.simulate_kernel_route import STRATEGIES as OURS
 from switchgear.planner.simulate_kernel_route import fraction
@@ -20,11 +23,17 @@ _EXACT = ("outcome", "place", "attempts", "reason", "rank", "prompt", "output")
 OFF = Fault(kind=Trouble.OUTAGE, start_s=5.0, lasts_s=6.0, units=1)
 SLOW = Fault(kind=Trouble.SLOW, start_s=12.0, lasts_s=4.0, factor=3.0)
 HOT = Thermal(
-    heat_capacity_j_per_k=30.0, case_k_per_w=0.05, flow_k_per_w=0.08, still_k_per_w=1.0, throttle_c=60.0, release_c=55.0, shutdown_c=110.0
+    heat_capacity_j_per_k=30.0,
+    case_k_per_w=0.05,
+    flow_k_per_w=0.08,
+    still_k_per_w=1.0,
+    throttle_c=60.0,
+    release_c=55.0,
+    shutdown_c=110.0,
 )
 
 
-def appliance(**settings: object) -> Place:
+def appliance(**settings: Any) -> Place:
     return onprem("box", profile="appliance", **settings)
 
 
@@ -79,9 +88,20 @@ def test_what_is_summed_is_the_same(case: str) -> None:
     one, other = (simulate(where, workload, seed=3, method=method) for method in Method)
     assert one.energy_board_j == pytest.approx(other.energy_board_j, rel=1e-9)
     for ours, theirs in zip(one.places, other.places, strict=True):
-        for name in ("utilisation", "batch_mean", "kv_peak", "hottest_c", "slow_share", "arithmetic_share", "memory_share"):
+        for name in (
+            "utilisation",
+            "batch_mean",
+            "kv_peak",
+            "hottest_c",
+            "slow_share",
+            "arithmetic_share",
+            "memory_share",
+        ):
             one_value, other_value = getattr(ours, name), getattr(theirs, name)
-            assert one_value == (other_value if other_value is None else pytest.approx(other_value, rel=1e-9)), (case, name)
+            assert one_value == (other_value if other_value is None else pytest.approx(other_value, rel=1e-9)), (
+                case,
+                name,
+            )
         for name in ("answered", "preemptions", "in_flight_peak", "breaker_opened"):
             assert getattr(ours, name) == getattr(theirs, name), (case, name)
 
@@ -94,7 +114,9 @@ _places = st.fixed_dictionaries(
         "prices": st.sampled_from([None, usd(1), usd(2)]),
         "balance": st.sampled_from([Balance.LEAST_LOADED, Balance.ROUND_ROBIN]),
         "timeouts": st.sampled_from([Timeouts(), Timeouts(first_token_s=0.3), Timeouts(total_s=2.0)]),
-        "breaker": st.sampled_from([Breaker(), Breaker(consecutive=2, open_s=1.0), Breaker(slow_call_s=1.0, min_calls=2)]),
+        "breaker": st.sampled_from(
+            [Breaker(), Breaker(consecutive=2, open_s=1.0), Breaker(slow_call_s=1.0, min_calls=2)]
+        ),
         "faults": st.sampled_from([(), (Fault(kind=Trouble.OUTAGE, start_s=2.0, lasts_s=1.5, every_s=5.0),), (SLOW,)]),
     }
 )
@@ -109,7 +131,7 @@ _places = st.fixed_dictionaries(
     st.sampled_from([Retry(), Retry(attempts=5, budget_ratio=1.0), Retry(budget_floor=0, budget_ratio=0.02)]),
 )
 def test_any_fleet_goes_the_same_way(
-    places: list[dict[str, object]], strategy: str, with_cloud: bool, seed: int, retry: Retry
+    places: list[dict[str, Any]], strategy: str, with_cloud: bool, seed: int, retry: Retry
 ) -> None:
     made = [onprem(f"p{index}", **settings) for index, settings in enumerate(places)]
     if with_cloud:
@@ -137,7 +159,10 @@ def test_prefixes_are_found_alike() -> None:
         at_s=np.cumsum(rng.exponential(1 / 8, 600)),
         prompt_tokens=[300 + 128 * turn for turn in turns],
         output_tokens=rng.integers(5, 100, 600),
-        blocks=[[int(session) * 1000 + block for block in range(2 + turn)] for session, turn in zip(sessions, turns, strict=True)],
+        blocks=[
+            [int(session) * 1000 + block for block in range(2 + turn)]
+            for session, turn in zip(sessions, turns, strict=True)
+        ],
         block_tokens=128,
         source="sessions",
     )

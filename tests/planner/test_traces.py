@@ -47,7 +47,10 @@ def test_seven_digits_of_the_second_and_an_offset(tmp_path: Path) -> None:
         (f"{AZURE}2023-11-16 18:17:03,-5,1\n", "prompt_tokens of call 0 is -5"),
         (f"{AZURE}2023-11-16 18:17:03,5,1\n2023-11-16 18:17:02,5,1\n", "sort the calls by arrival"),
         ('{"timestamp": 0, "input_length": 5}\n', "line 1"),
-        ('{"timestamp": 5, "input_length": 5, "output_length": 1}\n{"timestamp": 1, "input_length": 5, "output_length": 1}\n', "sort"),
+        (
+            '{"timestamp": 5, "input_length": 5, "output_length": 1}\n{"timestamp": 1, "input_length": 5, "output_length": 1}\n',
+            "sort",
+        ),
     ],
 )
 def test_what_is_wrong_in_a_trace_is_said(tmp_path: Path, text: str, said: str) -> None:

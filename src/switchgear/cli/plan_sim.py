@@ -150,12 +150,16 @@ def fit(workload: "Workload", seed: int, file: Path | None, *, lognormal: bool, 
 
 
 def _toml(content: dict[str, Any]) -> str:
-    """Numbers, lists of numbers and tables of them: all that a generator holds (a library to write TOML would be one more)."""
-    lines = [f"{name} = {value}" for name, value in content.items() if not isinstance(value, dict)]
+    """Numbers, lists of numbers and tables of them, all that a generator holds: JSON's and TOML's are written alike."""
+    lines = [f"{name} = {_value(value)}" for name, value in content.items() if not isinstance(value, dict)]
     for table, values in content.items():
         if isinstance(values, dict):
-            lines += ["", f"[{table}]", *(f"{name} = {value}" for name, value in values.items())]
+            lines += ["", f"[{table}]", *(f"{name} = {_value(value)}" for name, value in values.items())]
     return "\n".join(lines) + "\n"
+
+
+def _value(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 COMMANDS = (size, replay, bottleneck, facility, site, fit)

@@ -1,7 +1,7 @@
 """Where calls could run: the places of a fleet, what stands there, what they may take, what goes wrong with them.
 
-A place is what the gateway calls a backend. Its words are those of the configuration file wherever it has them (`max_in_flight`, `timeouts`,
-`breaker`, `prices`, `strategy`, `retry`), so that a fleet that was simulated can be configured as it stands.
+A place is what the gateway calls a backend. Its words are those of the configuration file wherever it has them (`max_in_flight`,
+`timeouts`, `breaker`, `prices`, `strategy`, `retry`), so that a fleet that was simulated can be configured as it stands.
 """
 
 from enum import StrEnum
@@ -178,9 +178,9 @@ def read_fleet(file: Path) -> Fleet:
         return msgspec.toml.decode(file.read_bytes(), type=Fleet)
     except OSError as error:
         raise BadFleet(f"{file} cannot be read: {error.strerror}; give the path of a fleet's file") from error
+    except BadFleet as error:
+        raise BadFleet(f"{file}: {error}") from error
     except msgspec.ValidationError as error:
-        if isinstance(error.__cause__, BadFleet):
-            raise BadFleet(f"{file}: {error.__cause__}") from error
         raise BadFleet(f"{file}: {error}; docs/planner.md lists the keys") from error
     except msgspec.DecodeError as error:
         raise BadFleet(f"{file} is no TOML: {error}; correct it") from error

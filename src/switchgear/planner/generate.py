@@ -13,6 +13,8 @@ from switchgear.planner.workload import CLASSES, Floats, Ints, Workload, workloa
 
 DAY_S = 86_400.0
 _CHUNK = 262_144
+_REGULAR = 1e-3
+"""Below this variation a gamma distribution is a metronome, and too steep for its generator."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -143,7 +145,7 @@ def _gaps(generator: Generator, rng: np.random.Generator, count: int) -> Floats:
     """Times between arrivals at a rate of 1."""
     if generator.gaps:
         return rng.choice(np.array(generator.gaps) / np.mean(generator.gaps), count)
-    if generator.burstiness == 0:
+    if generator.burstiness < _REGULAR:
         return np.ones(count)
     shape = 1 / generator.burstiness**2
     return rng.gamma(shape, 1 / shape, count)

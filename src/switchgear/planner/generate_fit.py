@@ -1,9 +1,9 @@
 """A generator fitted to a trace, and how well it fits.
 
 Burstiness by moments of the gaps within windows in which the rate hardly changes; where gamma distributed gaps are off by more than
-5 points, gaps are drawn from those seen (both lose what order they came in). Hours by counts, lengths by their quantiles (or as
-log-normal by moments of the logarithm), correlation by ranks (Spearman's, as the copula's: rho = 2 sin(pi r / 6); Kruskal 1958). Goodness is
-the Kolmogorov-Smirnov distance between the trace and a workload generated from the fit: the largest difference between the two shares of
+5 points, gaps are drawn from those seen (both lose their order). Hours by counts, lengths by their quantiles (or as log-normal by
+moments of the logarithm), correlation by ranks (Spearman's, as the copula's: rho = 2 sin(pi r / 6); Kruskal 1958). Goodness is the
+Kolmogorov-Smirnov distance between the trace and a workload generated from the fit: the largest difference between the two shares of
 calls below any value, so 0.05 is five percentage points.
 """
 

@@ -45,13 +45,13 @@ class Draws(random.Random):
 
     def __init__(self, seed: int, call_id: int) -> None:
         super().__init__()
-        self.seed = seed
+        self.stream = seed
         self._id = call_id
         self.taken = 0
 
     def random(self) -> float:
         self.taken += 1
-        return plain_fraction(self.seed, self._id, self.taken - 1)
+        return plain_fraction(self.stream, self._id, self.taken - 1)
 
     def sample(self, population: Sequence[Any], k: int, *, counts: Any = None) -> list[Any]:
         """Two of them, without putting back: all that strategies ask for."""

@@ -40,7 +40,7 @@ class _Call:
         )
         self.planned: PlannedCall | None = None
         self.target: Target | None = None
-        self.place: DetailedPlace | None = None
+        self.place: DetailedPlace[_Call] | None = None
         self.sequence: Sequence | None = None
         self.asked_s = 0.0
         self.first_s = math.inf
@@ -66,7 +66,7 @@ class _Run:
         self.router = Router(fleet, self.sites)
         self.tables = new_state(fleet, seed)  # numbers of places and units, as the fast simulation has them
         self.places = [
-            DetailedPlace(site, target, seed) for site, target in zip(self.sites, self.router.targets, strict=True)
+            DetailedPlace[_Call](site, target) for site, target in zip(self.sites, self.router.targets, strict=True)
         ]
         self._by_target = {place.target.name: place for place in self.places}
         self._heap: list[tuple[float, int, Callable[[float], None]]] = []
@@ -112,7 +112,7 @@ class _Run:
     def _later(self, at_s: float, step: Callable[[float], None]) -> None:
         heapq.heappush(self._heap, (at_s, next(self._order), step))
 
-    def _ticker(self, place: DetailedPlace) -> Callable[[float], None]:
+    def _ticker(self, place: DetailedPlace[_Call]) -> Callable[[float], None]:
         def tick(now_s: float) -> None:
             place.tick(now_s)
             self._later(now_s + place.tick_s, tick)
@@ -185,7 +185,7 @@ class _Run:
             sent_s = place.sent_s(call.prompt * BYTES_PER_TOKEN, now_s)
             self._if_live(call, sent_s, self._deliver)
 
-    def _ask_seen(self, call: _Call, place: DetailedPlace, now_s: float) -> None:
+    def _ask_seen(self, call: _Call, place: DetailedPlace[_Call], now_s: float) -> None:
         rest_s = place.rest_s(now_s)
         if not place.up:
             self._refuse(call, now_s + 2 * place.link_s, again=True, rest_s=None, reason=tables.BROKEN_PLACE)
@@ -223,7 +223,7 @@ class _Run:
         if idle:
             self._schedule(place, place.unit_of(call))
 
-    def _schedule(self, place: DetailedPlace, index: int) -> None:
+    def _schedule(self, place: DetailedPlace[_Call], index: int) -> None:
         unit = place.units[index]
         step = unit.step
         if step is None:
@@ -243,7 +243,7 @@ class _Run:
 
         self._later(step.end_s, over)
 
-    def _finish(self, place: DetailedPlace, call: _Call, now_s: float) -> None:
+    def _finish(self, place: DetailedPlace[_Call], call: _Call, now_s: float) -> None:
         place.units[place.unit_of(call)].load -= 1
         place.unbind(call)
         if place.link_s or place.link_byte_s:

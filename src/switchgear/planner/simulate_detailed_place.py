@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Generic, TypeVar
 
 from switchgear.gateway.table import Target
 from switchgear.hardware.power import board_w, clock_under
@@ -15,12 +15,7 @@ from switchgear.planner.simulate_batch import Unit
 from switchgear.planner.simulate_setup import TICK_S, TICKS_PER_TAU
 
 _LEAST_CLOCK = 0.1
-
-
-class Attempted(Protocol):
-    """A call that has an attempt here."""
-
-    id: int
+Call = TypeVar("Call")
 
 
 class _Board:
@@ -35,22 +30,22 @@ class _Board:
         self.seen = (0.0, 0.0, 0.0)
 
 
-class DetailedPlace:
-    """A place under way."""
+class DetailedPlace(Generic[Call]):
+    """A place under way, with attempts of calls of some kind."""
 
-    def __init__(self, site: Site, target: Target, seed: int) -> None:
+    def __init__(self, site: Site, target: Target) -> None:
         self.site = site
         self.target = target
-        self.calls: dict[Attempted, None] = {}
+        self.calls: dict[Call, None] = {}
         """Attempts under way, in the order in which they were asked."""
-        self.owner: dict[int, object] = {}
+        self.owner: dict[int, Call] = {}
         """The call of each sequence at a unit, by the sequence's identity."""
         self.units: list[Unit] = []
         self.link_down = False
         self.link_s, self.link_byte_s = link_times_s(site.place.link)
         self.opened = self.peak_in_flight = 0
         self.link_busy_s = 0.0
-        self._bound: dict[Attempted, int] = {}
+        self._bound: dict[Call, int] = {}
         self._link_free_s = 0.0
         self._off = False
         self._turn = -1
@@ -69,27 +64,27 @@ class DetailedPlace:
 
     # -- attempts --
 
-    def join(self, call: Attempted) -> None:
+    def join(self, call: Call) -> None:
         """An attempt begins."""
         self.calls[call] = None
         self.peak_in_flight = max(self.peak_in_flight, self.target.backend_state.in_flight)
 
-    def leave(self, call: Attempted) -> None:
+    def leave(self, call: Call) -> None:
         """It is over."""
         self.calls.pop(call, None)
 
-    def bind(self, call: Attempted, index: int) -> None:
+    def bind(self, call: Call, index: int) -> None:
         """It goes to this unit."""
         self._bound[call] = index
 
-    def unbind(self, call: Attempted) -> None:
+    def unbind(self, call: Call) -> None:
         self._bound.pop(call, None)
 
-    def bound(self, call: Attempted) -> bool:
+    def bound(self, call: Call) -> bool:
         """Whether it is at a unit, or before its front."""
         return call in self._bound
 
-    def unit_of(self, call: Attempted) -> int:
+    def unit_of(self, call: Call) -> int:
         return self._bound[call]
 
     @property
@@ -106,14 +101,15 @@ class DetailedPlace:
         if n == 1:
             return 0
         if balance == Balance.TWO_CHOICES and len(up) == n:
-            return min(draws.sample(range(n), 2), key=lambda index: self.units[index].load)
+            one, other = draws.sample(range(n), 2)
+            return int(one if self.units[one].load <= self.units[other].load else other)
         if balance == Balance.ROUND_ROBIN:
             for _ in range(n):
                 self._turn = (self._turn + 1) % n
                 if not self.units[self._turn].down:
                     return self._turn
         if balance == Balance.PREFIX and blocks:
-            at = int(plain_fraction(draws.seed, blocks[0], 0) * n)
+            at = int(plain_fraction(draws.stream, blocks[0], 0) * n)
             for _ in range(n):
                 unit = self.units[at]
                 if not unit.down and unit.load * len(up) <= 2 * self.target.backend_state.in_flight:
@@ -162,7 +158,7 @@ class DetailedPlace:
 
     # -- faults, power, heat --
 
-    def edge(self, edge: tables.Table, first_unit: int) -> Callable[[Attempted], bool]:
+    def edge(self, edge: tables.Table, first_unit: int) -> Callable[[Call], bool]:
         """A fault begins or ends. Returns which attempts are lost by it."""
         kind = int(edge["kind"])
         if kind in (tables.LINK_OFF, tables.LINK_ON):

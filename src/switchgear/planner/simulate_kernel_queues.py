@@ -332,7 +332,7 @@ def _prefix_slot(k: State, key: int) -> int:
     at = (key * 0x9E3779B97F4A7C1 & _MASK) >> 17 & size - 1
     while k.prefixes[at, 0] not in (NOBODY, key):
         at = at + 1 & size - 1
-    return at
+    return int(at)
 
 
 @compiled

@@ -119,7 +119,7 @@ def breaker_wait_s(k: State, place: int, now_s: float) -> float:
     p = k.places[place]
     if p.state == CLOSED:
         return 0.0
-    return max(0.0, p.opened_s + p.open_s - now_s)
+    return float(max(0.0, p.opened_s + p.open_s - now_s))
 
 
 # -- latency --
@@ -142,7 +142,7 @@ def _load(k: State, place: int, now_s: float) -> float:
     ewma_s = p.peak_s * math.exp((p.last_s - now_s) / _TAU_S)
     if ewma_s == 0 and p.in_flight > 0:
         ewma_s = _UNMEASURED_S
-    return ewma_s * (p.in_flight + 1)
+    return float(ewma_s * (p.in_flight + 1))
 
 
 # -- the retry budget --
@@ -208,9 +208,9 @@ def _key(k: State, place: int, call: int, now_s: float) -> float:
     if w.strategy == 3:
         if math.isnan(p.usd_in):
             return math.inf
-        return (c.prompt * p.usd_in + 0 * p.usd_in + c.output * p.usd_out) / 1e6
+        return float((c.prompt * p.usd_in + c.output * p.usd_out) / 1e6)
     if w.strategy == 4:
-        return p.in_flight / p.max_in_flight
+        return float(p.in_flight / p.max_in_flight)
     return 0.0
 
 

@@ -51,7 +51,7 @@ class Histogram:
         total = self.count
         if not total:
             return None
-        place = int(np.searchsorted(np.cumsum(self._counts), max(1, math.ceil(total * percent / 100))))
+        place = int(np.searchsorted(np.cumsum(self._counts), max(1, math.ceil(total * percent / 100 - 1e-6))))
         return 0.0 if place == 0 else min(self._most, _FIRST_S * math.exp(_WIDER * (place - 0.5)))
 
     def spread(self) -> Spread:

@@ -1,9 +1,9 @@
 """A site too large to simulate unit by unit: classes of replicas, of each a sample.
 
-The approximation is that of mean-field models of load balancing (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", IEEE
-TPDS 12(10), 2001): among very many replicas of a class one replica's course depends on the others only through shares, so a system of R
-replicas with 1/f of the calls, in which f = units / R, goes on like the whole. What it gets wrong shrinks like 1 / R, on the careful side: a
-small pool has larger relative swings, hence longer queues. `error_of` measures it by simulating a site that is small enough both ways.
+The approximation is that of mean-field models of load balancing (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing",
+IEEE TPDS 12(10), 2001): among very many replicas of a class one replica's course depends on the others only through shares, so a system
+of R replicas with 1/f of the calls, in which f = units / R, goes on like the whole. What it gets wrong shrinks like 1 / R, on the careful
+side: a small pool has larger relative swings, hence longer queues. `error_of` measures it on a site that is small enough both ways.
 Calls that the whole gets in bursts are thinned: of a renewal process with variation c, one in f has c^2 = 1 + (c^2 - 1) / f.
 """
 

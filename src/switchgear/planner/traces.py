@@ -55,7 +55,7 @@ def _azure_of(lines: Iterable[str], file: Path, default_class: DataClass) -> Wor
     missing = [name for name in AZURE_COLUMNS if name not in (rows.fieldnames or ())]
     if missing:
         raise BadWorkload(
-            f"{file} lacks the column {missing[0]}; an Azure trace has {', '.join(AZURE_COLUMNS)}, Mooncake's and exported records are JSONL"
+            f"{file} lacks the column {missing[0]}; an Azure trace has {', '.join(AZURE_COLUMNS)}; other traces are JSONL"
         )
     times, prompts, outputs = [], [], []
     for number, row in enumerate(rows, start=2):

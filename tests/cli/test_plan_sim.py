@@ -1,0 +1,92 @@
+"""`switchgear plan size | replay | bottleneck | facility | site | fit` as they are typed."""
+
+import csv
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+from tests.docs.pages import ROOT
+
+from switchgear.cli.plan_sim import COMMANDS
+
+FLEET = str(ROOT / "examples" / "fleet.toml")
+PLAN = click.Group("plan", commands={str(command.name): command for command in COMMANDS})
+CALLS = """
+rate_per_s = 20
+duration_s = 60
+prompt = { median = 400.0, sigma = 0.5 }
+output = { median = 60.0, sigma = 0.5 }
+"""
+
+
+@pytest.fixture
+def calls(tmp_path: Path) -> str:
+    file = tmp_path / "calls.toml"
+    file.write_text(CALLS)
+    return str(file)
+
+
+def plan(*words: str, code: int = 0) -> str:
+    result = CliRunner().invoke(PLAN, words)
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def as_json(*words: str) -> Any:
+    return json.loads(plan(*words, "--json"))
+
+
+def test_replay_in_every_form(calls: str) -> None:
+    got = as_json("replay", FLEET, "--generate", calls, "--seed", "4")
+    (result,) = got["results"]
+    assert result["calls"] == got["workload"]["calls"]
+    assert result["inputs"]["seed"] == "4"
+    rows = list(csv.DictReader(StringIO(plan("replay", FLEET, "--generate", calls, "--seed", "4", "--csv"))))
+    assert float(rows[0]["TTFT p99 s"]) == result["ttft"]["p99"]
+    assert "two-h100" in plan("replay", FLEET, "--generate", calls)
+    detailed = as_json("replay", FLEET, "--generate", calls, "--seed", "4", "--detailed")["results"][0]
+    assert detailed["ttft"]["p99"] == pytest.approx(result["ttft"]["p99"])
+
+
+def test_size_and_bottleneck_and_site(calls: str) -> None:
+    got = as_json("size", FLEET, "--place", "floor", "--generate", calls, "--ttft-p99", "1", "--cloud-share", "0")
+    assert got["units_n_plus_1"] > got["units"] >= 1
+    assert as_json("bottleneck", FLEET, "--generate", calls)["limits"]
+    assert as_json("site", FLEET, "--generate", calls)["units"] == 2
+
+
+def test_facility_in_numbers() -> None:
+    got = as_json("facility", FLEET, "--volts", "208", "--breaker-a", "30", "--pue", "1.5")
+    assert got["cooling_btu_per_h"] == pytest.approx(got["it_kw"] * 3412.141633)
+    assert got["total_kw"] == pytest.approx(1.5 * got["it_kw"])
+
+
+def test_a_fit_is_kept_and_can_be_used(calls: str, tmp_path: Path) -> None:
+    kept = tmp_path / "fit.toml"
+    got = as_json("fit", "--generate", calls, "--write", str(kept))
+    assert got["goodness"]["prompt_tokens"] < 0.1
+    again = as_json("replay", FLEET, "--generate", str(kept))
+    assert again["workload"]["prompt_tokens_median"] == pytest.approx(400, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("replay", FLEET), "Say which calls"),
+        (("size", FLEET, "--place", "floor", "--generate", "CALLS"), "no objective"),
+        (("size", FLEET, "--place", "roof", "--generate", "CALLS", "--ttft-p99", "1"), "has no place 'roof'"),
+        (("replay", "CALLS", "--generate", "CALLS"), "docs/planner.md lists the keys"),
+        (("replay", FLEET, "--trace", "CALLS"), "lacks the column TIMESTAMP"),
+        (("replay", FLEET, "--generate", "CALLS", "--load", "0"), "--load"),
+        (("replay", FLEET, "--generate", FLEET), "docs/planner.md lists the keys"),
+    ],
+)
+def test_what_cannot_be_answered_is_said(words: tuple[str, ...], said: str, calls: str) -> None:
+    result = CliRunner().invoke(PLAN, [calls if word == "CALLS" else word for word in words])
+    assert result.exit_code in (1, 2)
+    assert said in result.output
+    assert "Traceback" not in result.output
