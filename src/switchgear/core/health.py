@@ -28,6 +28,8 @@ class HealthSource(Part, frozen=True, kw_only=True):
     """After so long without a new reading its health is unknown."""
     timeout_s: Seconds = 2.0
     """For one asking."""
+    horizon_s: Seconds = 30.0
+    """How far ahead a trend is followed: a device that would reach its limit sooner is avoided now."""
 
 
 class GridSeries(Part, frozen=True, kw_only=True):

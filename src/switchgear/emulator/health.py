@@ -70,8 +70,8 @@ class Told(NamedTuple):
     waiting: int
     now_s: float
     """The device's own time of day."""
-    begun_s: float
-    """Its own time of day when the scenario began."""
+    outage: tuple[float, float] | None
+    """The announced outage, by the same."""
 
     @property
     def reasons(self) -> int:
@@ -93,12 +93,6 @@ class Told(NamedTuple):
         conditions = self.conditions
         trusted = 0.5 if abs(conditions.clock_offset_s) > _DISTRUST_S else 1.0
         return trusted * (1 - conditions.error_ratio) / conditions.step_factor
-
-    @property
-    def outage(self) -> tuple[float, float] | None:
-        """The announced outage, in its own time of day."""
-        outage = self.conditions.outage
-        return None if outage is None else (self.begun_s + outage[0], self.begun_s + outage[1])
 
 
 class _Family(NamedTuple):
@@ -188,6 +182,6 @@ def _own(told: Told) -> dict[str, float]:
     own = {"confidence": told.confidence, "timestamp_seconds": told.now_s}
     if told.reading.charge is not None:
         own["battery_charge_ratio"] = told.reading.charge
-    if (outage := told.outage) is not None:
-        own["outage_start_timestamp_seconds"], own["outage_end_timestamp_seconds"] = outage
+    if told.outage is not None:
+        own["outage_start_timestamp_seconds"], own["outage_end_timestamp_seconds"] = told.outage
     return own

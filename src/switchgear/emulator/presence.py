@@ -23,8 +23,9 @@ class Presence:
 
     async def reached(self) -> bool:
         """Wait while packets vanish; False where the link refuses, and also where it stays silent: then only after the caller gave up."""
+        passed_s = 0.0
         while True:
-            now_s = self.now_s()
+            now_s = max(self.now_s(), passed_s)
             conditions = self.device.conditions(now_s)
             if conditions.link:
                 return True
@@ -35,6 +36,7 @@ class Presence:
                 await asyncio.get_running_loop().create_future()  # until the caller hangs up
                 return False
             await asyncio.sleep((up_s - now_s) / self._driver.speed)
+            passed_s = up_s
 
     def off(self) -> bool:
         """Whether nobody is there to answer."""

@@ -245,7 +245,11 @@ class Service:
         if conditions.frozen and device.body.frozen is not None:
             reading = device.body.frozen
         memory, offset_s = place.memory, conditions.clock_offset_s
-        time_of_day_s = place.clock.now_s() + offset_s
+        time_of_day_s, speed = place.clock.now_s() + offset_s, place.settings.speed
+        outage: tuple[float, float] | None = None
+        if conditions.outage is not None:
+            begins_s, ends_s = conditions.outage
+            outage = (time_of_day_s + (begins_s - now_s) / speed, time_of_day_s + (ends_s - now_s) / speed)
         return Told(
             place.name,
             place.profile.title,
@@ -261,7 +265,7 @@ class Service:
             load.running,
             load.waiting,
             time_of_day_s,
-            time_of_day_s - now_s / place.settings.speed,
+            outage,
         )
 
     def _header_faults(self, exchange: Exchange) -> tuple[Fault, ...]:

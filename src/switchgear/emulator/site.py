@@ -10,7 +10,7 @@ What a shared socket cannot do: a device that is off still accepts the connectio
 """
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -25,6 +25,8 @@ from switchgear.wire.address import Address, bind, bound_address, parse_address
 from switchgear.wire.exchange import Exchange
 from switchgear.wire.model import Limits
 from switchgear.wire.server import Server
+
+MOST_SOCKETS = 64
 
 
 class Site:
@@ -42,10 +44,12 @@ class Site:
         *,
         speed: float = 1.0,
         seed: int = 0,
-        sockets: int = 1,
+        listen: Sequence[str] = ("127.0.0.1:0",),
     ) -> None:
-        if not 1 <= sockets <= 64:
-            raise EmulatorError(f"a site of {sockets} sockets; give 1 to 64, whatever the number of devices")
+        if len(listen) > MOST_SOCKETS:
+            raise EmulatorError(
+                f"a site of {len(listen)} shared sockets; give at most {MOST_SOCKETS}, whatever the number of devices"
+            )
         self.addresses: list[Address] = []
         self._devices = devices
         self._numbers = {name: number for number, name in enumerate(devices)}
@@ -53,7 +57,7 @@ class Site:
         self._clock = clock
         self._speed = speed
         self._seed = seed
-        self._sockets = sockets
+        self._listen_at = listen
         self._services: dict[str, Service] = {}
         self._servers: list[Server] = []
         self.origin_s = 0.0
@@ -70,8 +74,8 @@ class Site:
     async def start(self) -> None:
         """Listen on the shared sockets."""
         self.origin_s = self._clock.monotonic_s()
-        for _ in range(self._sockets):
-            sock = bind(parse_address("127.0.0.1:0"))
+        for address in self._listen_at:
+            sock = bind(parse_address(address))
             self.addresses.append(bound_address(sock))
             await self._listen(sock, self._shared)
 
@@ -91,9 +95,13 @@ class Site:
             await server.close()
         self._servers.clear()
 
+    def address(self, name: str) -> Address:
+        """The shared socket at which a device is asked, with its name as the first part of the path."""
+        return self.addresses[self._numbers[name] % len(self.addresses)]
+
     def url(self, name: str) -> str:
-        """Where a device is, at a shared socket; its API is below `/v1` of that."""
-        return f"http://{self.addresses[self._numbers[name] % len(self.addresses)]}/{name}"
+        """Where a device is, at a shared TCP socket; its API is below `/v1` of that."""
+        return f"http://{self.address(name)}/{name}"
 
     def presence(self, name: str) -> Presence:
         """A device as its callers see it. Raises EmulatorError where there is none of this name."""

@@ -12,18 +12,17 @@ from enum import StrEnum
 from switchgear.core.health import J_PER_KWH, Energy, HealthSource
 from switchgear.gateway.health_formats import SLOWING, Telemetry
 
-HORIZON_S = 30.0
-"""How far ahead a trend is followed: a device that would reach its limit sooner is avoided now."""
 _LEAST_HEADROOM_K = 1.0
 _EASY_HEADROOM_K = 20.0
 """With so much headroom, heat does not count."""
-_TREND_TAU_S = 20.0
+_TREND_TAU = 2 / 3
+"""Time constant of a trend's smoothing, in horizons; the next two are in horizons too."""
 _LEAST_MEMORY = 0.01
 _LEAST_CONFIDENCE = 0.5
 _LEAST_CHARGE = 0.15
-_OUTAGE_AHEAD_S = 10.0
+_OUTAGE_AHEAD = 1 / 3
 """Calls are kept away so long before an announced outage, so that those under way come to their end."""
-_METER_S = 120.0
+_METER = 4.0
 """Joules and tokens of so long a time are set against each other."""
 _LEAST_TOKENS = 20.0
 PROMPT_WEIGHT = 0.1
@@ -46,6 +45,7 @@ class BackendHealth:
 
     __slots__ = (
         "_fresh_s",
+        "_horizon_s",
         "_meter",
         "_outage_s",
         "_trend_k_per_s",
@@ -61,6 +61,7 @@ class BackendHealth:
 
     def __init__(self, source: HealthSource | None = None, energy: Energy | None = None) -> None:
         self.source = source
+        self._horizon_s = source.horizon_s if source is not None else 0.0
         self.energy = energy
         self.telemetry: Telemetry | None = None
         self.error = "not read yet" if source is not None else "no telemetry is configured"
@@ -112,7 +113,7 @@ class BackendHealth:
     def going_away(self, now_s: float) -> bool:
         """Whether an announced outage is about to begin, or under way."""
         outage = self._outage_s
-        return outage is not None and outage[0] - _OUTAGE_AHEAD_S <= now_s < outage[1]
+        return outage is not None and outage[0] - _OUTAGE_AHEAD * self._horizon_s <= now_s < outage[1]
 
     def call_j(self, prompt_tokens: int, completion_tokens: int, now_s: float) -> float | None:
         """Joules of a call: by the meter where a fresh one is read, else as stated; None where neither is."""
@@ -149,17 +150,17 @@ class BackendHealth:
     # -- what a reading means --
 
     def _follow(self, last: Telemetry | None, telemetry: Telemetry, now_s: float) -> None:
-        """The trend of the temperature, smoothed over `_TREND_TAU_S`."""
+        """The trend of the temperature, smoothed."""
         lasted_s = now_s - self._fresh_s
         if last is None or last.temperature_c is None or telemetry.temperature_c is None or not 0 < lasted_s < math.inf:
             self._trend_k_per_s = 0.0
             return
-        weight = 1 - math.exp(-lasted_s / _TREND_TAU_S)
+        weight = 1 - math.exp(-lasted_s / (_TREND_TAU * self._horizon_s))
         fresh = (telemetry.temperature_c - last.temperature_c) / lasted_s
         self._trend_k_per_s += weight * (fresh - self._trend_k_per_s)
 
     def _meter_tokens(self, telemetry: Telemetry, now_s: float) -> None:
-        """Joules of a token, from the meter of energy and the counters of tokens over the last two minutes."""
+        """Joules of a token, from the meter of energy and the counters of tokens over the last few horizons."""
         if telemetry.energy_j is None or telemetry.generated_tokens is None:
             self._meter.clear()
             self.token_j = None
@@ -169,7 +170,7 @@ class BackendHealth:
         if meter and (meter[-1][1] > telemetry.energy_j or meter[-1][2] > tokens):  # counted anew after a restart
             meter.clear()
         meter.append((now_s, telemetry.energy_j, tokens))
-        while len(meter) > 2 and meter[1][0] <= now_s - _METER_S:
+        while len(meter) > 2 and meter[1][0] <= now_s - _METER * self._horizon_s:
             meter.popleft()
         made = tokens - meter[0][2]
         if made >= _LEAST_TOKENS:
@@ -192,7 +193,7 @@ class BackendHealth:
 
     def _expected_headroom_k(self, headroom_k: float) -> float:
         """Headroom at the horizon if a rise goes on; a fall is not counted on."""
-        return headroom_k - max(0.0, self._trend_k_per_s) * HORIZON_S
+        return headroom_k - max(0.0, self._trend_k_per_s) * self._horizon_s
 
     def _trouble(self, telemetry: Telemetry) -> str:
         if telemetry.reasons is not None:
@@ -202,7 +203,7 @@ class BackendHealth:
         if telemetry.headroom_k is not None:
             expected_k = self._expected_headroom_k(telemetry.headroom_k)
             if expected_k < _LEAST_HEADROOM_K:
-                return f"too hot within {HORIZON_S:g} s: {telemetry.headroom_k:.1f} K left"
+                return f"too hot within {self._horizon_s:g} s: {telemetry.headroom_k:.1f} K left"
         if telemetry.memory_free is not None and telemetry.memory_free < _LEAST_MEMORY:
             return "out of memory"
         if telemetry.confidence is not None and telemetry.confidence < _LEAST_CONFIDENCE:
