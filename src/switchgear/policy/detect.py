@@ -86,7 +86,8 @@ class _Decision:
                 yield Finding(name, start, end, number)
                 begin = max(end, match.end())
             else:
-                begin = match.start() + 1  # a longer candidate may have hidden one that begins within it
+                # a longer candidate may have hidden one that begins within it; but a word of context is not looked at again
+                begin = match.start() + 1 if self._group == 0 else match.start(self._group)
 
 
 @lru_cache(maxsize=8)

@@ -88,10 +88,10 @@ FINANCIAL: tuple[Shape, ...] = (
     Shape(
         Detector.PAYMENT_CARD,
         r"[2-69]\d{3}§S\d{4}§S\d{4}§S\d{4}(?:§S\d{1,3})?|3\d{3}§S\d{6}§S\d{4,5}|[2-69]\d{11,18}|8\d{15,18}|5\d{3}§S\d{4}§S\d{5}",
-        r"(?<!\d)(?<!\d[.,])(?<![A-Fa-f]\d)",
+        r"(?<![A-Za-z0-9_])(?<!\d[.,])",
         r"(?!\d)(?![.,]\d)(?![A-Za-z])",
         _is_card,
         after=20,
-        candidate=r"\d{4}§S\d{4}§S(?:\d{4}§S\d{4}|\d{5})|\d{4}§S\d{6}§S\d{4}|\d{12}",
+        candidate=r"\b\d{4}§S\d{4}§S(?:\d{4}§S\d{4}|\d{5})|\b\d{4}§S\d{6}§S\d{4}|\b\d{12}",
     ),
 )

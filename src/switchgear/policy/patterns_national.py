@@ -47,7 +47,9 @@ NATIONAL: tuple[Shape, ...] = (
         r"[1-9]\d[ ]?\d{3}[ ]?\d{3}[ ]?\d{3}",
         _STEUER_ID,
     ),
-    _written(Detector.FR_NIR, r"[12378][ ]?\d{2}[ ]?\d{2}[ ]?\d[\dAB][ ]?\d{3}[ ]?\d{3}[ ]?\d{2}", _NIR),
+    _written(Detector.FR_NIR, r"[12378][ ]?\d{2}[ ]?\d{2}[ ]?\d[\dAB][ ]?\d{3}[ ]?\d{3}[ ]?\d{2}", _NIR)._replace(
+        candidate=r"\d{2}[ ]?\d[\dAB][ ]?\d{3}[ ]?\d{3}[ ]?\d{2}\b"
+    ),
     _written(
         Detector.ES_DNI, r"(?:\d{8}|[XYZ][- ]?\d{7})[- ]?[A-HJ-NP-TV-Z]", by_letters_and_digits(rules.es_dni)
     )._replace(candidate=r"\d{7}[- ]?[A-Z]\b"),

@@ -23,7 +23,7 @@ _LEFT = r"(?<![A-Za-z0-9])"
 _RIGHT = r"(?![A-Za-z0-9])"
 _NAMES = "api[_\\-]?key|access[_\\-]?key|secret|passw(?:or)?d|passwort|kennwort|pwd|passphrase|credentials?|auth|token"
 _SETS = "[ ]{0,3}(?:=>|[:=])[ ]{0,3}|[ ](?:is|ist|lautet)[ ]"
-_VALUE = r"[\w!#$%&()*+,\-./:;<=>?@^~]"
+_VALUE = r"[\w!#$%&()*+,\-./:;<>?@^~]"
 
 
 def _is_jwt(match: re.Match[str]) -> bool:
@@ -38,7 +38,7 @@ def _is_jwt(match: re.Match[str]) -> bool:
 def _is_random(match: re.Match[str]) -> bool:
     """Whether a value is as mixed as a secret is: not a word, a variable or a placeholder."""
     value = value_of(match)
-    if _PLACEHOLDER.search(value) or not any(character.isdigit() or not character.isalnum() for character in value):
+    if value.isalpha() or _PLACEHOLDER.search(value):
         return False
     return _entropy(value) >= min(_BITS_PER_CHARACTER, 0.8 * math.log2(len(value)))
 
@@ -149,7 +149,7 @@ SECRETS: tuple[Shape, ...] = (
 NAMED_SECRETS: tuple[Shape, ...] = (
     Shape(
         Detector.GENERIC_SECRET,
-        rf"(?i:{_NAMES})[\w\-]{{0,20}}[\"']?(?:{_SETS})[\"'`]?(?P<v>{_VALUE}{{8,120}})",
+        rf"(?i:{_NAMES})[\w\-]{{0,20}}[\"']?(?:{_SETS})[\"'`]?(?P<v>{_VALUE}{{8,120}}={{0,2}})",
         r"(?<![A-Za-z])",
         "",
         _is_random,
@@ -158,7 +158,7 @@ NAMED_SECRETS: tuple[Shape, ...] = (
     ),
     Shape(
         Detector.GENERIC_SECRET,
-        rf"(?i:bearer|basic)[ ](?P<v>{_VALUE}{{16,500}})",
+        rf"(?i:bearer|basic)[ ](?P<v>{_VALUE}{{16,500}}={{0,2}})",
         r"(?<![A-Za-z])",
         "",
         _is_random,
