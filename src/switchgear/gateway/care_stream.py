@@ -1,5 +1,6 @@
 """A stream that is more than passed on: held back until it is judged, held back as second best, kept for others who ask the same."""
 
+import logging
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from switchgear.wire.sse import data_of
 
 if TYPE_CHECKING:
     from switchgear.gateway.care import Care
+
+log = logging.getLogger(__name__)
 
 
 class CareTry(StreamTry, eq=False):
@@ -37,21 +40,25 @@ class CareTry(StreamTry, eq=False):
 
     # -- what comes --
 
+    def on_data(self, data: bytes) -> None:
+        try:
+            super().on_data(data)
+        except Exception as error:  # whole chains of attempts begin in here
+            log.exception("call %s met a defect", self.call.id)
+            self.call.defect(error)
+
     def _take(self, events: list[bytes], out: list[bytes]) -> bool:
         if self.judge is not None or self.strip is not None:
             events = [self._looked_at(event) for event in events]
         if self.story is not None:
             for event in events:
-                if (data := data_of(event)) is not None:
-                    self._keep(data)
+                self._keep(data_of(event))
         return super()._take(events, out)
 
     def _on_chunk(self, data: bytes, begin: int, end: int) -> bool:
         taken = super()._on_chunk(data, begin, end)
-        if taken and self.story is not None:
-            told = data_of(data[begin:end])
-            if told is not None:
-                self._keep(told)
+        if taken:
+            self._keep(data_of(data[begin:end]))
         return taken
 
     def _looked_at(self, event: bytes) -> bytes:
@@ -67,9 +74,10 @@ class CareTry(StreamTry, eq=False):
         lines = [line for line in event.splitlines() if line and not line.startswith(b"data")]
         return b"".join(line + b"\n" for line in lines) + b"data: %b\n\n" % less
 
-    def _keep(self, data: bytes) -> None:
+    def _keep(self, data: bytes | None) -> None:
         story = self.story
-        assert story is not None  # noqa: S101  whoever calls has looked
+        if story is None or data is None:
+            return
         story.append(data)
         self.size += len(data)
         if self.size > self.care.keeps_at_most:
