@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import random
-import time
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -15,6 +15,9 @@ import msgspec
 from openai import AsyncOpenAI, OpenAI
 from tests.wire.serving import Answer, Caller
 
+from switchgear.core.authorization import Authorization
+from switchgear.core.clock import Clock, SystemClock
+from switchgear.core.identity import Certificate, OidcProvider
 from switchgear.core.record import Record
 from switchgear.core.screening import Screening
 from switchgear.core.snapshot import (
@@ -96,7 +99,8 @@ class Plane:
     """Places by name, each serving `MODEL` unless told otherwise; `model` are the settings of the alias `chat`.
 
     Plain calls go the short way from the first on, unless `straight` is False. A place in `dead` listens
-    nowhere; one in `urls` is somebody else's. `aliases` are further models, with the same targets.
+    nowhere; one in `urls` is somebody else's. `aliases` are further models, with the same targets. `clock` is whose time of
+    day keys and tokens expire by.
     """
 
     def __init__(
@@ -117,6 +121,11 @@ class Plane:
         max_retries: int = 0,
         straight: bool = True,
         screen: Screening | None = None,
+        authorization: Authorization | None = None,
+        oidc: Mapping[str, OidcProvider] | None = None,
+        certificates: tuple[Certificate, ...] = (),
+        tls: ssl.SSLContext | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.names = names or ("a", "b")
         self.places: dict[str, Emulator] = {}
@@ -134,6 +143,11 @@ class Plane:
         self._refuse = refuse_unrecorded
         self._straight = straight
         self._screen = screen
+        self._authorization = authorization
+        self._oidc = dict(oidc or {})
+        self._certificates = certificates
+        self._tls = tls
+        self._clock = clock or SystemClock()
 
     async def __aenter__(self) -> Self:
         backends, targets = {}, []
@@ -157,10 +171,19 @@ class Plane:
         models = {"chat": Model(**self._model)}
         models.update((name, Model(**{"targets": tuple(targets), **own})) for name, own in self._aliases.items())
         demo = Key(name="demo", sha256=hashlib.sha256(KEY.encode()).hexdigest(), team="platform", pin=True)
-        self.builder = Builder({})
-        self.snapshot = make_snapshot(backends, models, (demo, *self._keys), screen=self._screen)
+        self.builder = Builder({}, clock=self._clock)
+        self.snapshot = make_snapshot(
+            backends,
+            models,
+            (demo, *self._keys),
+            oidc=self._oidc,
+            certificates=self._certificates,
+            authorization=self._authorization,
+            screen=self._screen,
+        )
         table = self.builder.build(self.snapshot)
-        desk = Desk(asyncio.get_running_loop(), "test/0", time.time, self.records, refuse_unrecorded=self._refuse)
+        loop = asyncio.get_running_loop()
+        desk = Desk(loop, "test/0", self._clock.now_s, self.records, refuse_unrecorded=self._refuse)
         self.gateway = Gateway(table, desk, rng=random.Random(7))
         self.server = Server(
             self.gateway.handle, check_head=self.gateway.check_head, error_body=error_body, limits=self._limits
@@ -169,8 +192,8 @@ class Plane:
             self._learn_plans()
         sock = bind(parse_address("127.0.0.1:0"))
         self.address = bound_address(sock)
-        await self.server.listen(sock)
-        self.base_url = f"http://{self.address}/v1"
+        await self.server.listen(sock, tls=self._tls)
+        self.base_url = f"http{'s' if self._tls is not None else ''}://{self.address}/v1"
         return self
 
     def _learn_plans(self) -> None:
@@ -181,6 +204,8 @@ class Plane:
             principal = credential.principal
             for endpoint, route in itertools.product(Endpoint, table.routes.values()):
                 if principal.models is not None and route.name not in principal.models:
+                    continue
+                if principal.max_data_class is not None:  # such a call may be refused for what it carries
                     continue
                 admission = table.admission(principal, route, ())
                 plan = Plan.of(table, "test/0", principal, endpoint, admission)
