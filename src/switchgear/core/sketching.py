@@ -21,15 +21,13 @@ class SketchWhen(StrEnum):
     """An answer that the model's `escalate` rule called unsure, whoever answered in the end."""
     DEGRADED = "degraded"
     """A last resort was given in place of an answer."""
-    LENGTH_CUT = "length_cut"
-    """An answer that ended at the limit of tokens."""
 
 
 class SketchRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Keep a sketch of some calls."""
 
     when: SketchWhen
-    """failed, broken, refused, cancelled, low_confidence, degraded or length_cut."""
+    """failed, broken, refused, cancelled, low_confidence or degraded."""
     models: tuple[str, ...] | None = None
     """Aliases that the rule is for; all where not given."""
     errors: tuple[str, ...] | None = None

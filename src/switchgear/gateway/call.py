@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from switchgear.gateway.caching import Cache
     from switchgear.gateway.care import Care
     from switchgear.gateway.failure import Failure
+    from switchgear.gateway.sketching import Sketches
     from switchgear.gateway.watching import AnswerWatch
     from switchgear.policy.authz_model import Reach
 
@@ -59,7 +60,7 @@ class Recorder(Protocol):
 class Desk:
     """What every call of a data plane shares."""
 
-    __slots__ = ("cache", "calls", "loop", "name", "now_s", "recorder", "refuse_unrecorded", "tasks")
+    __slots__ = ("cache", "calls", "loop", "name", "now_s", "recorder", "refuse_unrecorded", "sketches", "tasks")
 
     def __init__(
         self,
@@ -81,6 +82,8 @@ class Desk:
         """Calls dispatched and not over."""
         self.cache: Cache | None = None
         """Kept answers; None where no model keeps any."""
+        self.sketches: "Sketches | None" = None
+        """Picks the calls that a sketch is kept of; None: of none."""
 
 
 class Driver(Protocol):
@@ -325,7 +328,9 @@ class Call(msgspec.Struct, eq=False):
 
         `status`, `body` and `code` are the backend's own where they say more: the call itself is at fault then.
         """
-        if self.care is not None and (self.care.blamed(error, status, body, code) if body else self.care.instead(error)):
+        if self.care is not None and (
+            self.care.blamed(error, status, body, code) if body else self.care.instead(error)
+        ):
             return
         self._end_with_error(
             Outcome.FAILED, status or error.status, code or error.code, body or error.body(), error.retry_after_s
@@ -455,6 +460,8 @@ class Call(msgspec.Struct, eq=False):
             record.answer_findings = tally(self.answer_findings)
         if self.care is not None:
             self.care.closed(record, came)
+        if self.desk.sketches is not None:
+            self.desk.sketches.ended(head, record)
         return record
 
     def _settle(self, reservation: Reservation, record: Record) -> None:

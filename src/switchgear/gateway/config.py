@@ -23,6 +23,7 @@ from switchgear.gateway.config_files import check_files
 from switchgear.gateway.config_may import check_identities, check_limits, check_policies, check_screen
 from switchgear.gateway.config_model import Config, Durability, GatewayConfig, GatewayTls, OnJournalFailure
 from switchgear.gateway.config_places import check_backends, check_models
+from switchgear.gateway.config_sketches import check_sketches
 from switchgear.gateway.findings import Findings
 from switchgear.gateway.lines import Lines, dotted
 from switchgear.policy.cedar_files import load_policies
@@ -145,6 +146,7 @@ def _check(raw: dict[str, Any], findings: Findings, environment: Mapping[str, st
     check_policies(config, findings)
     check_limits(config, findings)
     check_screen(config, findings)
+    check_sketches(config, findings)
     return config
 
 

@@ -13,6 +13,7 @@ from switchgear.core.caching import CacheSettings
 from switchgear.core.identity import Certificate, Key, OidcProvider
 from switchgear.core.limits import FairShare, Limit, LimitSharing
 from switchgear.core.screening import Screening
+from switchgear.core.sketching import Sketching
 from switchgear.core.snapshot import Backend, Count, Model, Part
 from switchgear.gateway.config_secrets import is_secret_header
 from switchgear.wire.model import Limits
@@ -81,6 +82,7 @@ class Config(Part, frozen=True, kw_only=True):
     policy: Policies = Policies()
     screen: Screening | None = None
     cache: CacheSettings = CacheSettings()
+    sketches: Sketching = Sketching()
     limits: tuple[Limit, ...] = ()
     fair_share: FairShare | None = None
     limit_sharing: LimitSharing = LimitSharing()
@@ -101,6 +103,7 @@ class Config(Part, frozen=True, kw_only=True):
             ("policy", self.policy),
             ("screen", self.screen),
             ("cache", self.cache),
+            ("sketches", self.sketches),
             ("limits", self.limits),
             ("fair_share", self.fair_share),
             ("limit_sharing", self.limit_sharing),

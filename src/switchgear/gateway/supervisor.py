@@ -11,20 +11,25 @@ import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from switchgear.core.clock import SystemClock
 from switchgear.core.errors import SwitchgearError
 from switchgear.core.snapshot import Snapshot, encode_snapshot
 from switchgear.core.tasks import TaskOwner
 from switchgear.gateway.channel import ChannelClosed, ChannelError
 from switchgear.gateway.config import Config, GatewayConfig, snapshot_of
+from switchgear.gateway.sketching import open_keeper
 from switchgear.gateway.worker import Start
 from switchgear.gateway.worker_handle import WorkerHandle
 from switchgear.journal.model import Settings
 from switchgear.journal.writer import Writer
 from switchgear.wire.address import Address, bind, bound_address, parse_address
+
+if TYPE_CHECKING:
+    from switchgear.sketches.keeper import Keeper
 
 log = logging.getLogger(__name__)
 _FIRST_WAIT_S = 0.05
@@ -62,6 +67,7 @@ class Supervisor:
         self._tasks = TaskOwner("supervisor")
         self._stopping = asyncio.Event()
         self._sockets: list[socket.socket] = []
+        self._sketches: "Keeper | None" = None
 
     @property
     def stopping(self) -> bool:
@@ -78,10 +84,17 @@ class Supervisor:
         """Bind and start all workers. Raises StateDirUnusable, AddressError, or ChannelError with a worker's reason."""
         try:
             self._make_state_dir()
+            self._sketches = open_keeper(
+                self.config.sketches,
+                self.config.screen,
+                Path(self.gateway_config.state_dir),
+                os.environ,
+                SystemClock(),
+            )
             self._bind(self.gateway_config)
             async with asyncio.TaskGroup() as group:
                 for worker in self.workers:
-                    group.create_task(worker.spawn(Start(self.gateway_config, self.snapshot)))
+                    group.create_task(worker.spawn(self._start(self.snapshot)))
         except BaseExceptionGroup as group_error:
             await self.stop(0.0)
             raise group_error.exceptions[0] from group_error
@@ -92,6 +105,9 @@ class Supervisor:
         for worker in self.workers:
             self._tasks.start(self._watch(worker))
         self._tasks.start(self._watch_journals())
+
+    def _start(self, snapshot: Snapshot) -> Start:
+        return Start(self.gateway_config, snapshot, self.config.sketches)
 
     def _make_state_dir(self) -> None:
         path = Path(self.gateway_config.state_dir)
@@ -121,7 +137,10 @@ class Supervisor:
                     listener = bind(bound, reuse_port=True)
                     self._sockets.append(listener)
                 own[number].append(listener)
-        self.workers = [WorkerHandle(number, listeners, self._journal(number)) for number, listeners in enumerate(own)]
+        self.workers = [
+            WorkerHandle(number, listeners, self._journal(number), self._sketches)
+            for number, listeners in enumerate(own)
+        ]
 
     def _journal(self, number: int) -> Writer[msgspec.Raw]:
         config = self.gateway_config
@@ -165,7 +184,7 @@ class Supervisor:
 
     async def _start_again(self, worker: WorkerHandle) -> None:
         given = self.snapshot
-        await worker.spawn(Start(self.gateway_config, given))
+        await worker.spawn(self._start(given))
         async with self._swapping:
             if self.snapshot is not given and worker.channel is not None:  # a reload went by while it started
                 await worker.channel.ask("swap", self.snapshot)
@@ -193,6 +212,8 @@ class Supervisor:
             await worker.end(grace_s)
             await worker.journal.close()
         await self._tasks.close()
+        if self._sketches is not None:
+            await asyncio.to_thread(self._sketches.close)
         self._remove_unix_sockets()
 
     def _remove_unix_sockets(self) -> None:
@@ -216,9 +237,9 @@ class Supervisor:
                 self.reload_error = str(error)
                 log.error("reload refused, serving snapshot %s as before:\n%s", self.snapshot.id, error)
                 return
-            if config.gateway != self.gateway_config:
-                log.warning("changes in [gateway] take effect at the next start")
-            self.config = msgspec.structs.replace(config, gateway=self.gateway_config)
+            if config.gateway != self.gateway_config or config.sketches != self.config.sketches:
+                log.warning("changes in [gateway] and [sketches] take effect at the next start")
+            self.config = msgspec.structs.replace(config, gateway=self.gateway_config, sketches=self.config.sketches)
             self.snapshot = snapshot
             self.reload_error = ""
         self._keep_last_good()

@@ -8,6 +8,7 @@ import asyncio
 import gc
 import logging
 import os
+import random
 import signal
 import socket
 from pathlib import Path
@@ -16,6 +17,7 @@ import msgspec
 import uvloop
 
 from switchgear.core.clock import SystemClock
+from switchgear.core.sketching import Sketching
 from switchgear.core.snapshot import Snapshot
 from switchgear.core.tasks import TaskOwner
 from switchgear.gateway.app import Gateway
@@ -25,6 +27,7 @@ from switchgear.gateway.config import GatewayConfig
 from switchgear.gateway.errors import CATALOGUE, error_body
 from switchgear.gateway.probe import Prober
 from switchgear.gateway.recorder import ChannelRecorder
+from switchgear.gateway.sketching import Sketches
 from switchgear.gateway.table import Builder
 from switchgear.limits.leasing import Leaser
 from switchgear.limits.stores import open_store
@@ -42,6 +45,7 @@ class Start(msgspec.Struct):
 
     config: GatewayConfig
     snapshot: Snapshot
+    sketches: Sketching = Sketching()
 
 
 class Drain(msgspec.Struct):
@@ -110,6 +114,8 @@ class Worker:
             recorder,
             refuse_unrecorded=config.on_journal_failure == "refuse",
         )
+        if start.sketches.keep:
+            desk.sketches = Sketches(start.sketches, self._channel, random.Random())  # noqa: S311  which calls are kept is no secret
         gateway = self._gateway = Gateway(table, desk)
         self._prober = Prober(gateway, builder)
         self._prober.start(start.snapshot)

@@ -5,14 +5,19 @@ import logging
 import socket
 import sys
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from switchgear.gateway.channel import Answer, Channel, ChannelError
 from switchgear.gateway.recorder import keep
+from switchgear.gateway.sketching import take
 from switchgear.gateway.worker import Drain, Start
 from switchgear.journal.model import Status
 from switchgear.journal.writer import Writer
+
+if TYPE_CHECKING:
+    from switchgear.sketches.keeper import Keeper
 
 _START_S = 30.0
 _DRAIN_ANSWER_S = 5.0
@@ -24,11 +29,18 @@ _AFTER_DRAIN_S = 15.0
 class WorkerHandle:
     """One worker's place: its process changes, its number and its sockets stay."""
 
-    def __init__(self, number: int, listeners: list[socket.socket], journal: Writer[msgspec.Raw]) -> None:
+    def __init__(
+        self,
+        number: int,
+        listeners: list[socket.socket],
+        journal: Writer[msgspec.Raw],
+        sketches: "Keeper | None" = None,
+    ) -> None:
         self.number = number
         self.listeners = listeners
         self.journal = journal
         """Where the records of this place go, whoever fills it."""
+        self._sketches = sketches
         self.restarts = 0
         self.channel: Channel | None = None
         """None while the worker is not serving."""
@@ -60,7 +72,7 @@ class WorkerHandle:
         finally:
             theirs.close()
         self._told_healthy = True
-        channel = await Channel.open(ours, {}, lambda: None, {"records": self._keep})
+        channel = await Channel.open(ours, {}, lambda: None, {"records": self._keep, "sketch": self._sketch})
         try:
             await channel.ask("start", start, timeout_s=_START_S)
         except BaseException:
@@ -71,6 +83,11 @@ class WorkerHandle:
 
     def _keep(self, content: msgspec.Raw, answer: Answer) -> None:
         keep(content, self.journal, answer)
+
+    def _sketch(self, content: msgspec.Raw, answer: Answer) -> None:
+        if self._sketches is None:
+            raise ChannelError("no sketches are kept here")
+        take(content, self._sketches, answer)
 
     async def tell_journal(self) -> Status:
         """Have the worker know when its journal begins or ceases to fail. Returns the state that it knows then."""

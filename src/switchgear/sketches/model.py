@@ -127,8 +127,6 @@ def is_for(rule: SketchRule, record: Record) -> bool:
         return record.outcome is outcome
     if rule.when is SketchWhen.DEGRADED:
         return bool(record.degraded)
-    if rule.when is SketchWhen.LENGTH_CUT:
-        return record.finish_reason == "length"
     return any(
         attempt.outcome is AttemptOutcome.UNSURE or (attempt.confidence is not None and attempt.confidence.unsure)
         for attempt in record.attempts
