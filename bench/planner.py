@@ -1,7 +1,7 @@
 """How fast the planner simulates: `python -m bench.planner`.
 
 - calls a second of one core (CPU time), of several fleets and workloads, and how far they are from the detailed simulation
-- a site of 200,000 accelerators: an hour of it, by a sample of each class, and the error of the sample at a size that can be simulated whole
+- a site of 200,000 accelerators: an hour of it, by a sample of each class, and the error of a sample where the whole can be simulated too
 
 Bars: 100,000 calls a second in each fleet; the site in less than a minute. Compiling is not counted: it happens once on a machine, and the
 time it took is said.
@@ -11,10 +11,11 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from rich import table as rich_table
 from rich.console import Console
-from rich.table import Table
 
 from bench.report import machine
 from switchgear.core.snapshot import Kind
@@ -22,6 +23,7 @@ from switchgear.hardware.model import Precision
 from switchgear.planner.fleet import Balance, Fault, Fleet, Place, Trouble
 from switchgear.planner.generate import Generator, Lengths, generate
 from switchgear.planner.simulate import Method, simulate
+from switchgear.planner.simulate_arrays import Table
 from switchgear.planner.simulate_site import error_of, simulate_site
 from switchgear.planner.traces import read_trace
 from switchgear.planner.workload import Workload
@@ -31,7 +33,7 @@ SITE_BAR_S = 60.0
 SHARED = Path("../shared/data")
 
 
-def floor(**settings: object) -> Place:
+def floor(**settings: Any) -> Place:
     """Eight H100."""
     return Place(**{"name": "floor", "kind": Kind.ONPREM, "profile": "h100-sxm", "units": 8, **settings})
 
@@ -77,26 +79,23 @@ def speed(fleet: Fleet, workload: Workload, least_s: float = 0.5) -> float:
     return len(workload) / best
 
 
+def ended(fleet: Fleet, workload: Workload, method: Method) -> Table:
+    """How each call ended, in order of arrival."""
+    kept: list[Table] = []
+    simulate(fleet, workload, seed=1, method=method, sink=lambda rows: kept.append(rows.copy()))
+    rows = np.concatenate(kept)
+    return rows[np.argsort(rows["id"])]
+
+
 def apart(fleet: Fleet, workload: Workload) -> float:
     """The largest difference of any call's end between the fast and the detailed simulation, seconds, over its first calls."""
-    rows = []
-    for method in Method:
-        kept: list[np.ndarray] = []
-        simulate(
-            fleet,
-            workload.part(0, min(1500, len(workload))),
-            seed=1,
-            method=method,
-            sink=lambda e: kept.append(e.copy()),
-        )
-        ended = np.concatenate(kept)
-        rows.append(ended[np.argsort(ended["id"])])
+    rows = [ended(fleet, workload.part(0, min(1500, len(workload))), method) for method in Method]
     return float(np.max(np.abs(rows[0]["e2e_s"] - rows[1]["e2e_s"])))
 
 
 def site() -> tuple[Fleet, Generator]:
     """120,000 H100 in fours and 80,000 B200 in pairs, for Llama 3.3 70B: 70,000 replicas."""
-    common = {"kind": Kind.ONPREM, "precision": Precision.FP8, "balance": Balance.TWO_CHOICES}
+    common: dict[str, Any] = {"kind": Kind.ONPREM, "precision": Precision.FP8, "balance": Balance.TWO_CHOICES}
     places = (
         Place(name="h100", profile="h100-sxm", devices=4, units=30_000, weight=3.0, **common),
         Place(name="b200", profile="b200", devices=2, units=40_000, weight=4.0, **common),
@@ -123,7 +122,7 @@ def main() -> int:
     console.print(
         f"first simulation, compiled or read from the disk: {time.perf_counter() - begin:.1f} s", highlight=False
     )
-    table = Table(
+    table = rich_table.Table(
         "fleet",
         "workload",
         "calls/s of a core",

@@ -1,15 +1,10 @@
-"""One call's way in the fast simulation: its attempts, what ends them, what follows (gateway.dispatch, gateway.chain, in short)."""
+"""One call's way in the fast simulation: its candidates, its attempts, and how a good one ends (gateway.dispatch, in short)."""
 
 import math
 
 from switchgear.planner.simulate_arrays import (
-    AGAIN,
-    BROKEN,
-    BROKEN_PLACE,
     DELIVER,
     DONE,
-    ELSEWHERE,
-    FAILED,
     FULL,
     IDLE,
     NO_CANDIDATE,
@@ -20,32 +15,19 @@ from switchgear.planner.simulate_arrays import (
     REFUSE,
     REFUSED,
     REST,
-    RETRY,
-    RUNNING,
     SEEN,
-    TIMED_OUT,
     TRAVELLING,
     WAITING,
-    ZOMBIE,
     Arrivals,
     State,
 )
 from switchgear.planner.simulate_compile import compiled
-from switchgear.planner.simulate_kernel_queues import (
-    asked_append,
-    asked_remove,
-    first_remove,
-    timer_push,
-    wait_append,
-    wait_remove,
-)
+from switchgear.planner.simulate_kernel_queues import asked_append, asked_remove, first_remove, timer_push, wait_append
 from switchgear.planner.simulate_kernel_route import (
     arrange,
     breaker_began,
     breaker_completed,
-    breaker_wait_s,
     budget_call,
-    budget_take,
     busy,
     fits,
     fraction,
@@ -71,7 +53,7 @@ def free_zombie(k: State, call: int) -> None:
 
 
 @compiled
-def _end(k: State, call: int, now_s: float, outcome: int, reason: int) -> None:
+def end(k: State, call: int, now_s: float, outcome: int, reason: int) -> None:
     """The call has its answer, or gets none."""
     w, c = k.world[0], k.calls[call]
     row = k.ended[w.ended_n]
@@ -106,7 +88,7 @@ def arrive(k: State, a: Arrivals, row: int) -> None:
         k.order[call, c.order_n] = place
         c.order_n += 1
     if c.order_n == 0:
-        _end(k, call, now_s, REFUSED, FULL if full else NO_CANDIDATE)
+        end(k, call, now_s, REFUSED, FULL if full else NO_CANDIDATE)
         return
     arrange(k, call, now_s)
     budget_call(k, now_s)
@@ -137,7 +119,7 @@ def rested(k: State, a: Arrivals, call: int, now_s: float) -> None:
             order[n] = order[i]
             n += 1
     if n == 0:
-        _end(k, call, now_s, REFUSED, FULL)
+        end(k, call, now_s, REFUSED, FULL)
         return
     c.order_n = n
     c.remaining = (1 << n) - 2
@@ -304,7 +286,7 @@ def complete(k: State, call: int, now_s: float) -> None:
         c.ttft_s = first_s - c.at_s
     observe(k, place, first_s - c.asked_s, now_s)
     breaker_completed(k, place, now_s, True, now_s - c.asked_s, c.probe != 0)
-    _end(k, call, now_s, OK, NO_REASON)
+    end(k, call, now_s, OK, NO_REASON)
 
 
 @compiled
@@ -318,175 +300,3 @@ def done(k: State, call: int, now_s: float) -> None:
         timer_push(k, now_s + p.link_s, DONE, call, k.calls[call].stamp, 0.0)
     else:
         complete(k, call, now_s)
-
-
-@compiled
-def give_up(k: State, call: int, now_s: float) -> int:
-    """Take an attempt back from its unit. Returns the row that goes on with the call: another, while this one must end its step."""
-    c = k.calls[call]
-    if c.status == WAITING:
-        unit = c.unit
-        k.units[unit].load -= 1
-        head = k.units[unit].wait_head == call
-        wait_remove(k, unit, call)
-        if head:
-            cut(k, unit, now_s)
-        return call
-    if c.status == RUNNING:
-        w = k.world[0]
-        w.free_n -= 1
-        other = k.calls[w.free_n].spare
-        _copy(k, call, other)
-        place = c.place
-        asked_remove(k, place, call)
-        first_remove(k, place, call)
-        k.calls[other].first_prev = -2
-        k.calls[other].all_prev = -2
-        unit = c.unit
-        c.status = ZOMBIE
-        c.stamp += 1
-        k.units[unit].load -= 1
-        k.units[unit].doomed += 1
-        cut(k, unit, now_s)
-        return int(other)
-    if c.status == TRAVELLING and c.unit != NOBODY:
-        k.units[c.unit].load -= 1
-    return call
-
-
-@compiled
-def _copy(k: State, call: int, other: int) -> None:
-    c, o = k.calls[call], k.calls[other]
-    o.id, o.at_s, o.prompt, o.output, o.rank, o.row, o.part = c.id, c.at_s, c.prompt, c.output, c.rank, c.row, c.part
-    o.deadline_s, o.attempts, o.draws, o.order_n, o.remaining = (
-        c.deadline_s,
-        c.attempts,
-        c.draws,
-        c.order_n,
-        c.remaining,
-    )
-    o.place, o.unit, o.asked_s, o.first_s, o.ttft_s = c.place, c.unit, c.asked_s, c.first_s, c.ttft_s
-    o.probe, o.queue_s, o.cached, o.tried, o.rescued, o.generated = c.probe, c.queue_s, c.cached, c.tried, c.rescued, 0
-    for i in range(k.order.shape[1]):
-        k.order[other, i] = k.order[call, i]
-        k.again[other, 0, i] = k.again[call, 0, i]
-
-
-@compiled
-def fail(
-    k: State, a: Arrivals, call: int, now_s: float, follows: int, blames: bool, rest_s: float, reason: int
-) -> None:
-    """An attempt failed: tell the breaker, and see what is left."""
-    w, c = k.world[0], k.calls[call]
-    place = c.place
-    p = k.places[place]
-    p.in_flight -= 1
-    if c.all_prev != -2:
-        asked_remove(k, place, call)
-        first_remove(k, place, call)
-    if rest_s > 0:
-        p.rest_until_s = now_s + rest_s
-    if blames:
-        breaker_completed(k, place, now_s, False, now_s - c.asked_s, c.probe != 0)
-    elif c.probe:
-        p.probing = 0
-    c.stamp += 1
-    c.status = NOWHERE
-    c.generated = 0
-    committed = c.first_s <= now_s
-    if committed and math.isnan(c.ttft_s):
-        c.ttft_s = c.first_s - c.at_s
-    committed = not math.isnan(c.ttft_s)
-    k.again[call, 0, place] = math.inf
-    wait_s = 0.0
-    if follows == AGAIN:
-        bound_s = min(w.max_backoff_s, w.backoff_s * 2.0 ** (c.tried >> 3 * place & 7))
-        wait_s = rest_s if rest_s > 0 else fraction(w.seed, c.id, c.draws) * bound_s
-        c.draws += 0 if rest_s > 0 else 1
-        k.again[call, 0, place] = now_s + wait_s
-    if c.tried >> 3 * place & 7 < 7:  # three bits for each place
-        c.tried += 1 << 3 * place
-    if committed:
-        _rescue(k, a, call, now_s, reason)
-    else:
-        _go_on(k, a, call, now_s, reason)
-
-
-@compiled
-def _rescue(k: State, a: Arrivals, call: int, now_s: float, reason: int) -> None:
-    """A stream broke: have the whole answer given again by who is free now (gateway.chain.rescuers)."""
-    w, c = k.world[0], k.calls[call]
-    if w.rescue and c.attempts <= w.attempts and now_s < c.deadline_s:
-        for new in range(2):
-            for i in range(c.order_n):
-                place = k.order[call, i]
-                open_to_it = c.remaining >> i & 1 if new == 0 else k.again[call, 0, place] < math.inf
-                rests = k.places[place].rest_until_s > now_s
-                if not open_to_it or c.rescued >> i & 1 or rests or busy(k, place, now_s):
-                    continue
-                if not budget_take(k, now_s):
-                    break
-                c.rescued |= 1 << i
-                ask(k, a, call, place, now_s)
-                return
-    _end(k, call, now_s, BROKEN, reason)
-
-
-@compiled
-def _go_on(k: State, a: Arrivals, call: int, now_s: float, reason: int) -> None:
-    """Ask the next candidate, now or after a wait; without one, end (gateway.chain.next)."""
-    w, c = k.world[0], k.calls[call]
-    if c.attempts >= w.attempts or now_s >= c.deadline_s:
-        _end(k, call, now_s, FAILED, reason)
-        return
-    for i in range(c.order_n):
-        place = k.order[call, i]
-        if c.remaining >> i & 1 and not busy(k, place, now_s) and k.places[place].rest_until_s <= now_s:
-            if not budget_take(k, now_s):
-                _end(k, call, now_s, FAILED, reason)
-                return
-            c.remaining &= ~(1 << i)
-            ask(k, a, call, place, now_s)
-            return
-    best, best_s = NOBODY, math.inf
-    for i in range(c.order_n):
-        place = k.order[call, i]
-        when_s = k.again[call, 0, place]
-        if when_s < best_s and _open_by(k, place, when_s, now_s):
-            best, best_s = place, when_s
-    if best == NOBODY or max(best_s, now_s) >= c.deadline_s or not budget_take(k, now_s):
-        _end(k, call, now_s, FAILED, reason)
-        return
-    c.next_place = best
-    timer_push(k, max(best_s, now_s), RETRY, call, c.stamp, 0.0)
-
-
-@compiled
-def _open_by(k: State, place: int, when_s: float, now_s: float) -> bool:
-    if when_s <= now_s:
-        return not busy(k, place, now_s)
-    return bool(breaker_wait_s(k, place, now_s) <= when_s - now_s)
-
-
-@compiled
-def retry(k: State, a: Arrivals, call: int, now_s: float) -> None:
-    """The wait is over; meanwhile others may have taken the place or broken it."""
-    c = k.calls[call]
-    place = c.next_place
-    if busy(k, place, now_s):
-        k.again[call, 0, place] = math.inf
-        _go_on(k, a, call, now_s, BROKEN_PLACE)
-    else:
-        ask(k, a, call, place, now_s)
-
-
-@compiled
-def refused(k: State, a: Arrivals, call: int, now_s: float, value: float) -> None:
-    """What a refusal's timer says: a rest asked for (429), a place that is off, a deadline, a link that is out."""
-    if value > 0:
-        fail(k, a, call, now_s, AGAIN, False, value, FULL)
-    elif value == -1.0:
-        fail(k, a, call, now_s, AGAIN, True, 0.0, BROKEN_PLACE)
-    else:
-        k.world[0].timeouts += 1
-        fail(k, a, give_up(k, call, now_s), now_s, ELSEWHERE, True, 0.0, TIMED_OUT if value == -2.0 else BROKEN_PLACE)

@@ -26,19 +26,8 @@ from switchgear.planner.simulate_arrays import (
     State,
 )
 from switchgear.planner.simulate_compile import compiled, digest, kept
-from switchgear.planner.simulate_kernel_call import (
-    arrive,
-    complete,
-    deliver,
-    done,
-    fail,
-    first_token,
-    free_zombie,
-    give_up,
-    refused,
-    rested,
-    retry,
-)
+from switchgear.planner.simulate_kernel_call import arrive, complete, deliver, done, first_token, free_zombie, rested
+from switchgear.planner.simulate_kernel_fail import fail, give_up, refused, retry
 from switchgear.planner.simulate_kernel_queues import dequeue, timer_pop, timer_push
 from switchgear.planner.simulate_kernel_unit import (
     begin,

@@ -67,7 +67,7 @@ def grown(state: State) -> State:
     """The same with more room where it had become scarce."""
     world = state.world[0]
     if 2 * world["prefixes"] > len(state.prefixes):
-        state = _rehashed(state)
+        return _rehashed(state)
     old = state.calls.size
     size = 2 * old
     calls, spare = _padded(state.calls, size), int(world["free_n"])
@@ -241,11 +241,14 @@ def _rehashed(state: State) -> State:
     keys, marks = keys[fresh], marks[fresh]
     size = max(_PREFIXES, 1 << int(4 * keys.size).bit_length())
     table = np.full((size, 2), NOBODY, np.int64)
-    for key, value in zip(keys.tolist(), marks.tolist(), strict=True):
-        at = (key * 0x9E3779B97F4A7C1 & (1 << 63) - 1) >> 17 & size - 1
-        while table[at, 0] != NOBODY:
-            at = at + 1 & size - 1
-        table[at] = key, value
+    at = (keys * 0x9E3779B97F4A7C1 & (1 << 63) - 1) >> 17 & size - 1  # as simulate_kernel_queues has it
+    pending = np.arange(keys.size)
+    while pending.size:  # of those that want one free slot the first gets it, the others look at the next
+        vacant = pending[table[at[pending], 0] == NOBODY]
+        placed = vacant[np.unique(at[vacant], return_index=True)[1]]
+        table[at[placed], 0], table[at[placed], 1] = keys[placed], marks[placed]
+        pending = np.setdiff1d(pending, placed, assume_unique=True)
+        at[pending] = at[pending] + 1 & size - 1
     state.world["prefixes"] = keys.size
     return state._replace(prefixes=table)
 
