@@ -63,6 +63,28 @@ def checked(answer: Answer, code: str, param: str | None = None) -> dict[str, An
     return error
 
 
+def request(
+    body: Any, *, path: str = "chat/completions", method: str = "POST", key: str = KEY, **headers: str
+) -> bytes:
+    """One request as bytes; an underscore in a header's name stands for a hyphen. Without `key` it shows none."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = [f"{method} /v1/{path} HTTP/1.1", "host: gateway", f"content-length: {len(data)}"]
+    if key:
+        lines.append(f"authorization: Bearer {key}")
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + data
+
+
+class LaterClock(SystemClock):
+    """The machine's time of day, and as much later as the test says."""
+
+    def __init__(self) -> None:
+        self.later_s = 0.0
+
+    def now_s(self) -> float:
+        return SystemClock.now_s() + self.later_s
+
+
 class KeptRecords:
     """Keeps records in memory; `fail` makes a strict one fail, as a full disk would."""
 
@@ -233,14 +255,9 @@ class Plane:
     async def send(
         self, body: Any, *, path: str = "chat/completions", method: str = "POST", key: str = KEY, **headers: str
     ) -> Answer:
-        """One request as bytes, outside any client; an underscore in a header's name stands for a hyphen."""
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        lines = [f"{method} /v1/{path} HTTP/1.1", "host: gateway", f"content-length: {len(data)}"]
-        if key:
-            lines.append(f"authorization: Bearer {key}")
-        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        """One request as bytes, outside any client, on a connection of its own; see `request`."""
         async with Caller(self.address) as caller:
-            await caller.send("\r\n".join(lines).encode() + b"\r\n\r\n" + data)
+            await caller.send(request(body, path=path, method=method, key=key, **headers))
             return await caller.answer(head_only=method == "HEAD")
 
     def sync(self, use: Callable[[OpenAI], T], key: str = KEY) -> Awaitable[T]:
