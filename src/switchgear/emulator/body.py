@@ -87,7 +87,7 @@ class Body:
     ) -> None:
         self.figures = figures
         self.timeline = timeline
-        self._went_off = went_off
+        self.went_off = went_off
         self.conditions = timeline.at(0.0)
         self._next_change_s = _or_never(timeline.after(0.0))
         self._next_sun_s = _SUN_STEP_S if figures.solar is not None else math.inf
@@ -225,7 +225,7 @@ class Body:
     def _lose(self) -> None:
         """What was under way is gone."""
         self.state.busy_until_s = self.state.at_s
-        self._went_off(self.state.at_s)
+        self.went_off(self.state.at_s)
 
     def _boot(self) -> None:
         state = self.state

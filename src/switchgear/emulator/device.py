@@ -33,8 +33,9 @@ class Device:
     ) -> None:
         self.name = name
         self.timeline = timeline
-        self.body = Body(figures, timeline, self._went_off)
+        self.body = Body(figures, timeline)
         self.engine = make_engine(self.body.begin_step)
+        self.body.went_off = self._went_off  # one that is off from the beginning has lost nothing
         self.prompt_tokens = 0
         """Taken in so far; with the next, what a serving engine counts (vLLM: vllm:prompt_tokens_total)."""
         self.generated_tokens = 0

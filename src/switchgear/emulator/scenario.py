@@ -12,6 +12,8 @@ from switchgear.core.snapshot import Ratio, Seconds
 
 RAMP_STEPS = 20
 MOST_FLAPS = 10_000
+_LEAST_RAMP_S = 1e-3
+"""A shorter one is none."""
 
 Moment = Annotated[float, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
@@ -178,12 +180,12 @@ def intensity(event: Event, at_s: float, lasts_s: float) -> float:
     ends_s = event.ends_s(lasts_s)
     if not event.at_s <= at_s < ends_s:
         return 0.0
-    if not event.ramp_s:
+    if event.ramp_s < _LEAST_RAMP_S:
         return 1.0
     # A microsecond forgives the rounding of the very times at which the steps are taken.
     since, left = (at_s - event.at_s + 1e-6) / event.ramp_s, (ends_s - at_s + 1e-6) / event.ramp_s
-    grown = (int(since * RAMP_STEPS) + 1) / RAMP_STEPS
-    fading = int(left * RAMP_STEPS) / RAMP_STEPS if event.for_s is not None else 1.0
+    grown = (int(min(1.0, since) * RAMP_STEPS) + 1) / RAMP_STEPS
+    fading = int(min(1.0, left) * RAMP_STEPS) / RAMP_STEPS if event.for_s is not None else 1.0
     return max(0.0, min(1.0, grown, fading))
 
 
@@ -200,7 +202,7 @@ def changes_s(event: Event, lasts_s: float) -> list[float]:
     """The times at which what an event does changes, ascending."""
     start_s, ends_s = event.at_s, event.ends_s(lasts_s)
     times = {start_s, ends_s}
-    if event.ramp_s:
+    if event.ramp_s >= _LEAST_RAMP_S:
         times.update(start_s + event.ramp_s * step / RAMP_STEPS for step in range(RAMP_STEPS))
         if event.for_s is not None:
             times.update(ends_s - event.ramp_s * step / RAMP_STEPS for step in range(RAMP_STEPS))

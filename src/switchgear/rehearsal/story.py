@@ -5,12 +5,14 @@ from itertools import pairwise
 
 import msgspec
 
-from switchgear.emulator.scenario import Event, intensity, kind_of, link_down
+from switchgear.emulator.conditions import hit
+from switchgear.emulator.scenario import GATEWAY, Event, intensity, kind_of, link_down
 from switchgear.rehearsal.model import Scenario
 from switchgear.rehearsal.seen import CallSeen, Course, DeviceSeen, Ending
 from switchgear.rehearsal.verdict import availability, percentile, ttfts_s
 
 WINDOWS = 12
+_MOST_NAMED = 4
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,14 +48,22 @@ def windows(scenario: Scenario, course: Course, count: int = WINDOWS) -> list[Wi
 def moments(scenario: Scenario, course: Course) -> list[Moment]:
     """What began and ended, in order: the events, and what the devices did about them."""
     found: list[Moment] = []
-    for event in scenario.events:
-        where = ", ".join(event.on)
+    devices = scenario.named()
+    for index, event in enumerate(scenario.events):
+        where = _aimed(hit(event, index, devices, scenario.seed))
         found.append(Moment(at_s=event.at_s, what=f"{kind_of(event)} on {where} begins"))
         if event.for_s is not None and event.ends_s(course.lasts_s) < course.lasts_s:
             found.append(Moment(at_s=event.ends_s(course.lasts_s), what=f"{kind_of(event)} on {where} ends"))
     for device in course.devices:
         found += _changes(device)
     return sorted(found, key=lambda moment: moment.at_s)
+
+
+def _aimed(names: list[str]) -> str:
+    """Whom an event hits, in words."""
+    if not names:
+        return GATEWAY
+    return ", ".join(names) if len(names) <= _MOST_NAMED else f"{', '.join(names[:2])} … ({len(names)} devices)"
 
 
 def _changes(device: DeviceSeen) -> list[Moment]:
