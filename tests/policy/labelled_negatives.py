@@ -47,7 +47,7 @@ def _digests() -> Iterator[str]:
 def _numbers() -> Iterator[str]:
     rng = random.Random(5)
     for _ in range(60):
-        yield f"Order number {rng.randrange(10**8, 10**9)}, reference {rng.randrange(10**9, 10**10)}, article {rng.randrange(10**6, 10**7)}."
+        yield f"Order {rng.randrange(10**8, 10**9)}, reference {rng.randrange(10**9, 10**10)}, article {rng.randrange(10**6, 10**7)}."
         yield f"Ticket {rng.randrange(10**10, 10**11)} was closed after {rng.randrange(10, 99)}:{rng.randrange(10, 59)}."
 
 

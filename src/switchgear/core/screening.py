@@ -127,7 +127,7 @@ class ScreenRule(_Part, frozen=True, kw_only=True):
     """Detectors, groups of them (a key of `GROUPS`), own patterns and word lists, by name."""
     action: Action = Action.FLAG
     raise_to: DataClass | None = None
-    """The class that a finding raises the call to. Needed for `route`. A redacted finding does not raise: it is not sent."""
+    """The class that a finding raises the call to. Needed for `route`; counts with any action."""
     data_classes: tuple[DataClass, ...] | None = None
     """Declared classes of calls that the rule is for; all where not given."""
     at_least: Annotated[int, msgspec.Meta(ge=1)] = 1

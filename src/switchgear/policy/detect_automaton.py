@@ -6,14 +6,10 @@ has not seen the like of. Why, and what was measured: docs/adr/0009-screen-autom
 
 from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple, Protocol
+from importlib import import_module
+from typing import Any, NamedTuple, Protocol
 
-import re2
-
-try:
-    import hyperscan
-except ImportError:  # no wheel for this Python or this machine
-    hyperscan = None
+import re2  # type: ignore[import-untyped]  # it comes without types
 
 _RE2_MEMORY_BYTES = 256 << 20
 """Bound of RE2's cache of states. It fills as texts need it; when it is full it is begun anew."""
@@ -24,6 +20,16 @@ _PROBES: tuple[tuple[bytes, bytes], ...] = (
     (rb"[a-f]+?\|\s{0,30}", b"idcurl zzfookunde\nabca akunde\xc3\xa9kundeabc\xc3\xa9bpython a|"),
 )
 """Expressions that match, and that Vectorscan 5.4.12 says do not (VectorCamp/vectorscan, issue 382)."""
+
+
+def _vectorscan() -> Any:
+    try:
+        return import_module("hyperscan")
+    except ImportError:  # there is no wheel for each Python and each machine
+        return None
+
+
+hyperscan = _vectorscan()
 
 
 class Automaton(Protocol):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-import re2
+import re2  # type: ignore[import-untyped]  # it comes without types
 
 from switchgear.core.screening import CANARY, Canary, OwnPattern, Screening, WordList
 from switchgear.policy.detect_automaton import CannotCompile, Expression, automaton, re2_options
