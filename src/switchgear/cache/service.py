@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+import msgspec
+
 from switchgear.cache.flights import Flights
 from switchgear.cache.keys import Keys
 from switchgear.cache.memory import Memory
@@ -12,6 +14,26 @@ if TYPE_CHECKING:
     from switchgear.cache.disk import Disk
 
 E = TypeVar("E")
+
+
+class Status(msgspec.Struct, frozen=True):
+    """What a process keeps, at a moment; counts are since its start."""
+
+    entries: int
+    bytes: int
+    capacity_bytes: int
+    hits: int
+    misses: int
+    evicted: int
+    """Answers that made room for others in memory while they could still have been used."""
+    collapsed: int
+    """Calls that waited for another's answer."""
+    flights: int
+    """Questions under way."""
+    disk_dropped: int = 0
+    """Answers that were not kept on disk, since too much waited or the file failed."""
+    disk_failing: str = ""
+    """What is wrong with the file at the moment; empty where nothing is."""
 
 
 class AnswerCache(Generic[E]):
@@ -69,6 +91,22 @@ class AnswerCache(Generic[E]):
         self.memory.put(key, entry)
         if on_disk and self._disk is not None:
             self._disk.put(key, entry)
+
+    def status(self) -> Status:
+        """For those who look on."""
+        memory, disk = self.memory, self._disk
+        return Status(
+            len(memory),
+            memory.size,
+            memory.capacity,
+            self.hits,
+            self.misses,
+            memory.evicted,
+            self.flights.collapsed,
+            len(self.flights),
+            disk.dropped if disk is not None else 0,
+            disk.failing if disk is not None else "",
+        )
 
     def tidy(self, now_s: float) -> int:
         """Called once a second: looks at a thirtieth of the memory each time and forgets what is over. Returns how many went."""

@@ -85,6 +85,9 @@ class Admin:
                 (not_ready if refuses else alarms).append(text)
             if journal["lost"]:
                 alarms.append(f"worker {worker['worker']} lost {journal['lost']} records")
+            cache = worker["cache"]
+            if cache and cache["disk_failing"]:
+                alarms.append(f"worker {worker['worker']} cannot keep answers on disk: {cache['disk_failing']}")
         if len(live["workers"]) < live["workers_wanted"]:
             alarms.append(f"{live['workers_wanted'] - len(live['workers'])} workers are not serving")
         if supervisor.reload_error:
@@ -150,6 +153,7 @@ def merge(workers: list[dict[str, Any]]) -> dict[str, Any]:
                 key: worker[key]
                 for key in ("worker", "pid", "ready", "connections", "calls_in_flight", "snapshot", "journal")
             }
+            | {"cache": worker.get("cache")}
             for worker in workers
         ],
     }

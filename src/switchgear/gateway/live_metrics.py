@@ -30,6 +30,20 @@ class LiveJournal(msgspec.Struct, frozen=True):
     moved_aside: int = 0
 
 
+class LiveCache(msgspec.Struct, frozen=True):
+    """One worker's kept answers; see `switchgear.cache.service.Status`."""
+
+    entries: int = 0
+    bytes: int = 0
+    capacity_bytes: int = 0
+    hits: int = 0
+    misses: int = 0
+    evicted: int = 0
+    collapsed: int = 0
+    disk_dropped: int = 0
+    disk_failing: str = ""
+
+
 class LiveWorker(msgspec.Struct, frozen=True):
     """One worker that answers."""
 
@@ -37,6 +51,7 @@ class LiveWorker(msgspec.Struct, frozen=True):
     ready: bool = True
     snapshot: str = ""
     journal: LiveJournal = LiveJournal()
+    cache: LiveCache | None = None
 
 
 class LivePool(msgspec.Struct, frozen=True):
@@ -66,6 +81,7 @@ def write_live(text: Text, live: Live) -> None:
     _write_targets(text, live.targets)
     _write_workers(text, live)
     _write_journals(text, live.workers)
+    _write_caches(text, live.workers)
 
 
 def _write_traffic(text: Text, live: Live) -> None:
@@ -167,4 +183,39 @@ def _write_journals(text: Text, workers: list[LiveWorker]) -> None:
         "switchgear_journal_moved_aside_total",
         "Damaged journal files that were moved aside.",
         ((labels, journal.moved_aside) for labels, journal in named),
+    )
+
+
+def _write_caches(text: Text, workers: list[LiveWorker]) -> None:
+    named: list[tuple[Labels, LiveCache]] = [
+        ((("worker", str(worker.worker)),), worker.cache) for worker in workers if worker.cache is not None
+    ]
+    text.gauge("switchgear_cache_entries", "Answers kept in memory.", ((labels, one.entries) for labels, one in named))
+    text.gauge("switchgear_cache_bytes", "Memory that they take.", ((labels, one.bytes) for labels, one in named))
+    text.gauge(
+        "switchgear_cache_capacity_bytes",
+        "Memory that they may take.",
+        ((labels, one.capacity_bytes) for labels, one in named),
+    )
+    text.counter("switchgear_cache_hits_total", "Answers found.", ((labels, one.hits) for labels, one in named))
+    text.counter("switchgear_cache_misses_total", "Answers not found.", ((labels, one.misses) for labels, one in named))
+    text.counter(
+        "switchgear_cache_evicted_total",
+        "Answers that made room for others while they could still have been used.",
+        ((labels, one.evicted) for labels, one in named),
+    )
+    text.counter(
+        "switchgear_cache_collapsed_total",
+        "Calls that waited for the answer to another that says the same.",
+        ((labels, one.collapsed) for labels, one in named),
+    )
+    text.counter(
+        "switchgear_cache_disk_dropped_total",
+        "Answers that were to be kept on disk and were not.",
+        ((labels, one.disk_dropped) for labels, one in named),
+    )
+    text.gauge(
+        "switchgear_cache_disk_failing",
+        "1 while answers cannot be kept on disk.",
+        ((labels, int(bool(one.disk_failing))) for labels, one in named),
     )

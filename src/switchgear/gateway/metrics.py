@@ -101,6 +101,8 @@ class Metrics:
         self._attempts: dict[AttemptKey, AttemptSeries] = {}
         self._ruled_out: dict[tuple[str, str], int] = {}
         self._models: set[str] = set()
+        self._reused: dict[tuple[str, str], int] = {}
+        self._degraded: dict[tuple[str, str], int] = {}
         self._collapsed = 0
 
     def add(self, record: Record) -> None:
@@ -120,6 +122,12 @@ class Metrics:
                 calls.token_time.add(token_s)
         if record.cost_usd is None:
             calls.unpriced += 1
+        if record.reuse:
+            reused = (record.model, record.reuse)
+            self._reused[reused] = self._reused.get(reused, 0) + 1
+        if record.degraded:
+            degraded = (record.model, record.degraded)
+            self._degraded[degraded] = self._degraded.get(degraded, 0) + 1
         for attempt in record.attempts:
             self._add_attempt(record, attempt)
         for target in record.ruled_out:
@@ -145,7 +153,7 @@ class Metrics:
 
     def _new_calls(self, key: CallKey, record: Record) -> CallSeries:
         endpoint, model, backend, outcome, status, error = key
-        if record.candidates or record.ruled_out or record.attempts:
+        if record.candidates or record.ruled_out or record.attempts or record.reuse:
             self._models.add(model)
         elif model and model not in self._models:
             key = (endpoint, UNKNOWN, backend, outcome, status, error)
@@ -196,6 +204,16 @@ class Metrics:
             "switchgear_ruled_out_total",
             "Targets that were no candidate for a call.",
             ((_labels(("backend", "reason"), key), count) for key, count in self._ruled_out.items()),
+        )
+        text.counter(
+            "switchgear_reused_calls_total",
+            "Calls whose answer was not asked for anew, by how it came: hit, collapsed, stale.",
+            ((_labels(("model", "reuse"), key), count) for key, count in self._reused.items()),
+        )
+        text.counter(
+            "switchgear_degraded_calls_total",
+            "Calls that got a last resort, by which: stale-cache, smaller-model, message, unsure.",
+            ((_labels(("model", "degraded"), key), count) for key, count in self._degraded.items()),
         )
 
     def _write_server_times(self, text: Text) -> None:

@@ -21,6 +21,7 @@ from switchgear.core.sketching import Sketching
 from switchgear.core.snapshot import Snapshot
 from switchgear.core.tasks import TaskOwner
 from switchgear.gateway.app import Gateway
+from switchgear.gateway.cache_keeper import CacheKeeper
 from switchgear.gateway.call import Desk
 from switchgear.gateway.channel import Channel
 from switchgear.gateway.config import GatewayConfig
@@ -70,6 +71,7 @@ class Worker:
         self._channel: Channel | None = None
         self._config: GatewayConfig | None = None
         self._leaser: Leaser | None = None
+        self._cache: CacheKeeper | None = None
         self._tasks = TaskOwner("worker")
         self._grace_s = 0.0
 
@@ -116,6 +118,8 @@ class Worker:
         )
         if start.sketches.keep:
             desk.sketches = Sketches(start.sketches, self._channel, random.Random())  # noqa: S311  which calls are kept is no secret
+        cache = self._cache = CacheKeeper(desk, Path(config.state_dir), os.environ, self._clock)
+        await cache.follow(start.snapshot)
         gateway = self._gateway = Gateway(table, desk)
         self._prober = Prober(gateway, builder)
         self._prober.start(start.snapshot)
@@ -125,6 +129,7 @@ class Worker:
             self._leaser = Leaser(builder.shares, store, sharing, name)
             await self._leaser.start()
         self._tasks.start(self._tidy())
+        self._tasks.start(cache.tidy())
         server = self._server = Server(
             gateway.handle,
             limits=config.limits,
@@ -155,6 +160,8 @@ class Worker:
         assert self._gateway is not None  # noqa: S101  the supervisor starts a worker before it sends it anything else
         assert self._prober is not None  # noqa: S101  as above
         assert self._builder is not None  # noqa: S101  as above
+        assert self._cache is not None  # noqa: S101  as above
+        await self._cache.follow(snapshot)
         await asyncio.to_thread(self._builder.screen, snapshot)  # compiling takes a second, and calls go on meanwhile
         self._gateway.serve(self._builder.build(snapshot))
         self._prober.start(snapshot)
@@ -178,6 +185,7 @@ class Worker:
             "connections": len(server.connections),
             "refused": dict(server.refused),
             "lost": recorder.lost,
+            "cache": self._cache.live() if self._cache is not None else None,
             **gateway.live(),
         }
 
@@ -213,6 +221,8 @@ class Worker:
             await self._gateway.desk.tasks.close()
             for pool in self._gateway.table.pools.values():
                 await pool.close()
+        if self._cache is not None:
+            await self._cache.close()
         if self._recorder is not None:
             await self._recorder.close()
         if self._channel is not None:
