@@ -78,9 +78,7 @@ async def test_what_nobody_told_counts_as_configured() -> None:
 @pytest.mark.parametrize("word", ["", "secret", "restricted, public", "public;q=1"])
 async def test_a_class_that_is_none_is_refused(word: str) -> None:
     async with plane() as it:
-        error = checked(
-            await it.send(CALL, x_switchgear_data_class=word), "invalid_field", "x-switchgear-data-class"
-        )
+        error = checked(await it.send(CALL, x_switchgear_data_class=word), "invalid_field", "x-switchgear-data-class")
         assert "public, internal, confidential, restricted" in error["message"]
         assert (await it.record()).attempts == []
 
@@ -96,7 +94,13 @@ async def test_a_class_told_twice_is_no_class() -> None:
 
 
 async def test_calls_of_one_connection_carry_what_each_of_them_says() -> None:
-    heads = [("public", "public"), ("restricted", "restricted"), (None, ""), ("public", "public"), ("internal", "internal")]
+    heads = [
+        ("public", "public"),
+        ("restricted", "restricted"),
+        (None, ""),
+        ("public", "public"),
+        ("internal", "internal"),
+    ]
     async with plane() as it, Caller(it.address) as caller:
         for number, (told, expected) in enumerate(heads * 2, 1):
             headers = {} if told is None else {"x_switchgear_data_class": told}

@@ -168,8 +168,8 @@ class Call(msgspec.Struct, eq=False):
 
     def may_go(self, target: Target, kind: AttemptKind) -> bool:
         """Whether policies let an attempt of this kind go to one of the candidates."""
-        reach = self.reach
-        return reach is None or reach.uniform or target in reach.allowed[kind]
+        reach = self.reach  # even where it is uniform: a call that escalated may be where its own attempts may not go
+        return reach is None or target in reach.allowed[kind]
 
     @property
     def hurried(self) -> bool:

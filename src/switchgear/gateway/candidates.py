@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from switchgear.core.authorization import Purpose
 from switchgear.core.record import RuledOut
 from switchgear.gateway.errors import Refused
 from switchgear.gateway.head import ASSUMED_COMPLETION_TOKENS, CallHead
@@ -116,6 +117,16 @@ def too_dear(target: Target, head: CallHead, budget_usd: float) -> str:
     return "over_cost_limit" if usd > budget_usd else ""
 
 
+def denied(admission: Admission, purpose: Purpose) -> tuple[RuledOut, ...]:
+    """The targets to which policies let nothing go for a purpose, and why."""
+    from switchgear.policy.authz_model import Denied  # loaded already where there are policies
+
+    reach, targets = admission.reach, admission.route.targets
+    made = zip(targets, reach.decisions[purpose] if reach is not None else (), strict=False)
+    found = [Denied(target.backend_name, target.model, decision) for target, decision in made if not decision.allowed]
+    return tuple(RuledOut(out.backend, out.model, out.reason) for out in found)
+
+
 def estimate(head: CallHead, target: Target) -> tuple[int, float | None]:
     """About how many tokens a call may use there, and what that costs, US dollars."""
     prompt = head.prompt_tokens(target.backend.capabilities.bytes_per_token)
@@ -135,5 +146,10 @@ def refusal(route: Route, ruled_out: Sequence[RuledOut], now_s: float) -> Refuse
             "no_target_available",
             f"No target of {route.name!r} can take the call now: {why}.",
             retry_after_s=min(waits) or 1.0,
+        )
+    if why and {out.reason.partition(":")[0] for out in ruled_out} <= {*_POLICY, "not_pinned"}:
+        remedy = f"Call {route.name!r} without @BACKEND, or ask whoever writes the policies."
+        return Refused(
+            "forbidden_by_policy", f"Policies do not let the call go to the backend that it chose: {why}. {remedy}"
         )
     return Refused("no_capable_target", f"No target of {route.name!r} can serve this call: {why}.", param="model")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from switchgear.core.authorization import Purpose
 from switchgear.core.record import Attempt, AttemptKind, RuledOut
 from switchgear.gateway.call import Call
-from switchgear.gateway.candidates import candidates_of, estimate, too_dear
+from switchgear.gateway.candidates import candidates_of, denied, estimate, too_dear
 from switchgear.gateway.chain import Bounds, spent_usd
 from switchgear.gateway.dispatch import Dispatch
 from switchgear.gateway.head import ASSUMED_COMPLETION_TOKENS, CallHead
@@ -47,16 +47,7 @@ def admission_to(call: Call, name: str, purpose: Purpose) -> Admission | None:
     if reach is None:
         return admission
     targets = tuple(target for target in route.targets if target in reach.allowed[purpose])
-    return admission._replace(targets=targets, ruled_out=_denied(admission, purpose)) if targets else None
-
-
-def _denied(admission: Admission, purpose: Purpose) -> tuple[RuledOut, ...]:
-    from switchgear.policy.authz_model import Denied  # loaded already where there are policies
-
-    reach, targets = admission.reach, admission.route.targets
-    made = zip(targets, reach.decisions[purpose] if reach is not None else (), strict=False)
-    denied = [Denied(target.backend_name, target.model, decision) for target, decision in made if not decision.allowed]
-    return tuple(RuledOut(out.backend, out.model, out.reason) for out in denied)
+    return admission._replace(targets=targets, ruled_out=denied(admission, purpose)) if targets else None
 
 
 def way_to(

@@ -11,11 +11,12 @@ from time import monotonic
 
 import msgspec
 
+from switchgear.core.authorization import Purpose
 from switchgear.core.record import AttemptKind
 from switchgear.core.snapshot import Delivery
 from switchgear.gateway.call import Call, Desk
 from switchgear.gateway.caller import Caller, declared_class, refused
-from switchgear.gateway.candidates import allowed_route, candidates_of, estimate, refusal
+from switchgear.gateway.candidates import allowed_route, candidates_of, denied, estimate, refusal
 from switchgear.gateway.care import Care
 from switchgear.gateway.dispatch import Dispatch
 from switchgear.gateway.errors import Refused
@@ -139,7 +140,7 @@ class Entrance:
         now_s = monotonic()
         candidates, call.ruled_out = candidates_of(route, head, now_s, call.admission)
         candidates = self._within_limits(call, head, candidates, now_s)
-        if not candidates:
+        if not _may_begin(call, candidates):
             if self._queued(call, head, route, now_s):
                 return
             raise refusal(route, call.ruled_out, now_s)
@@ -159,9 +160,8 @@ class Entrance:
             candidates = STRATEGIES[strategy](candidates, ask)
         reach = call.reach
         if reach is not None and not reach.uniform:  # some may be asked later only: after a failure, or beside another
-            candidates.sort(key=lambda target: target not in reach.allowed[_FIRST])
-            if candidates[0] not in reach.allowed[_FIRST]:
-                raise refusal(route, call.ruled_out, now_s)
+            first = reach.allowed[_FIRST]
+            candidates.sort(key=lambda target: (target not in first, target.state.rest_until_s > now_s))
         elif candidates[0].state.rest_until_s > now_s:  # it asked to be left alone: whoever did not comes first
             candidates.sort(key=lambda target: target.state.rest_until_s > now_s)
         return candidates
@@ -201,7 +201,7 @@ class Entrance:
         """Whether the call waits for its turn at a backend that is full."""
         share = call.table.snapshot.fair_share
         full = {out.backend for out in call.ruled_out if out.reason == "full"}
-        target = next((one for one in route.targets if one.backend_name in full), None)
+        target = next((one for one in route.targets if one.backend_name in full and call.may_go(one, _FIRST)), None)
         if share is None or target is None or call.principal is None:
             return False
         queue = target.backend_state.queue(share)
@@ -265,6 +265,19 @@ def _screened(call: Call, head: CallHead, verdict: Verdict) -> None:
         )
     if verdict.redacted is not None:
         head.fields = verdict.redacted
+
+
+def _may_begin(call: Call, candidates: list[Target]) -> bool:
+    """Whether one of the candidates may be asked first. Where none may, those that could only be asked later are ruled out."""
+    reach, admission = call.reach, call.admission
+    if reach is None or reach.uniform or admission is None or not candidates:
+        return bool(candidates)
+    if any(target in reach.allowed[_FIRST] for target in candidates):
+        return True
+    for out in denied(admission, Purpose.FIRST):
+        if out not in call.ruled_out:
+            call.ruled_out.append(out)
+    return False
 
 
 def _authorize(call: Call, admission: Admission, principal: Principal) -> None:
