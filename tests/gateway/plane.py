@@ -143,6 +143,7 @@ class Plane:
         max_retries: int = 0,
         straight: bool = True,
         screen: Screening | None = None,
+        environment: Mapping[str, str] | None = None,
         authorization: Authorization | None = None,
         oidc: Mapping[str, OidcProvider] | None = None,
         certificates: tuple[Certificate, ...] = (),
@@ -165,6 +166,7 @@ class Plane:
         self._refuse = refuse_unrecorded
         self._straight = straight
         self._screen = screen
+        self._environment = environment or {}
         self._authorization = authorization
         self._oidc = dict(oidc or {})
         self._certificates = certificates
@@ -193,7 +195,7 @@ class Plane:
         models = {"chat": Model(**self._model)}
         models.update((name, Model(**{"targets": tuple(targets), **own})) for name, own in self._aliases.items())
         demo = Key(name="demo", sha256=hashlib.sha256(KEY.encode()).hexdigest(), team="platform", pin=True)
-        self.builder = Builder({}, clock=self._clock)
+        self.builder = Builder(self._environment, clock=self._clock)
         self.snapshot = make_snapshot(
             backends,
             models,

@@ -9,8 +9,10 @@ from tests.gateway.plane import Plane, checked
 from tests.gateway.recording import DONE, WHOLE, chunk, recording, replies, streams
 
 from switchgear.core.data_class import DataClass
+from switchgear.core.errors import ConfigError
 from switchgear.core.record import Outcome
 from switchgear.core.screening import Action, AnswerAction, AnswerRule, Canary, Screening, ScreenRule
+from switchgear.core.snapshot import encode_snapshot
 from switchgear.wire.exchange import Exchange
 
 CARD = "4111 1111 1111 1111"
@@ -167,3 +169,17 @@ async def test_a_finding_raises_the_class_of_the_call() -> None:
         await plane.send(says(f"Charge {CARD}."), x_switchgear_data_class="public")
         await plane.send(CLEAN_CALL, x_switchgear_data_class="public")
         assert [(await plane.record(count)).data_class for count in (1, 2)] == ["restricted", "public"]
+
+
+async def test_a_canary_that_the_environment_holds_is_in_no_snapshot() -> None:
+    screen = Screening(answer_rules=BLOCK.answer_rules, canaries=(Canary(name="vault", token_env="VAULT_CANARY"),))
+    async with recording(answers(KEYED)) as place:
+        plane = Plane(
+            "a", urls={"a": place.base_url}, screen=screen, environment={"VAULT_CANARY": "CNRY-77-ALPHA-2209"}
+        )
+        async with plane:
+            checked(await plane.send(CLEAN_CALL), "answer_blocked")
+            assert b"ALPHA" not in encode_snapshot(plane.snapshot)
+    with pytest.raises(ConfigError, match="VAULT_CANARY"):
+        async with Plane("a", screen=screen):
+            pass

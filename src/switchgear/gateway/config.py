@@ -17,6 +17,7 @@ from switchgear.core.authorization import Authorization
 from switchgear.core.errors import ConfigError, Problem
 from switchgear.core.limits import LimitSharing
 from switchgear.core.snapshot import Snapshot, make_snapshot
+from switchgear.gateway.config_care import check_care
 from switchgear.gateway.config_checks import check_gateway, check_keys, check_names
 from switchgear.gateway.config_decode import Decoder
 from switchgear.gateway.config_files import check_files
@@ -145,7 +146,8 @@ def _check(raw: dict[str, Any], findings: Findings, environment: Mapping[str, st
     check_identities(config, findings)
     check_policies(config, findings)
     check_limits(config, findings)
-    check_screen(config, findings)
+    check_care(config, findings, environment)
+    check_screen(config, findings, environment)
     check_sketches(config, findings)
     return config
 

@@ -1,10 +1,13 @@
 """What a configuration may not say of who may call and what policies allow."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path as File
+
+import msgspec
 
 from switchgear.core.errors import ConfigError
 from switchgear.core.identity import Certificate, Key
+from switchgear.core.screening import Canary
 from switchgear.gateway.config_model import Config
 from switchgear.gateway.findings import Findings
 from switchgear.gateway.lines import Path, path_of
@@ -54,14 +57,28 @@ def check_limits(config: Config, findings: Findings) -> None:
         findings.refuse(path_of(problem.path), problem.message, problem.remedy)
 
 
-def check_screen(config: Config, findings: Findings) -> None:
-    """The screen's rules and patterns can be compiled."""
+def check_screen(config: Config, findings: Findings, environment: Mapping[str, str]) -> None:
+    """The screen's rules and patterns can be compiled; its canaries' tokens can be read."""
     if config.screen is None:
         return
     from switchgear.policy.screen import Screen
 
+    canaries: list[Canary] = []
+    for index, canary in enumerate(config.screen.canaries):
+        path: Path = ("screen", "canaries", index)
+        given = [name for name in ("token", "token_env", "token_file") if getattr(canary, name)]
+        if len(given) != 1:
+            findings.refuse(path, "has no token, or several", "Give one of token, token_env and token_file.")
+            continue
+        if canary.token_env is not None and not environment.get(canary.token_env):
+            findings.warn(
+                (*path, "token_env"), "names a variable that is not set here", "Set it where the gateway runs."
+            )
+        if canary.token_file is not None and not File(canary.token_file).is_file():
+            findings.refuse((*path, "token_file"), "names a file that is not there", "Write the token into it.")
+        canaries.append(Canary(name=canary.name, token=canary.token or f"not read: {canary.name}"))
     try:
-        Screen(config.screen)
+        Screen(msgspec.structs.replace(config.screen, canaries=tuple(canaries)))
     except ScreenError as error:
         findings.refuse(("screen", *path_of(error.path)), error.message, error.remedy)
 

@@ -18,7 +18,7 @@ from switchgear.core.data_class import DataClass
 from switchgear.core.errors import ConfigError, Problem
 from switchgear.core.limits import LimitSharing
 from switchgear.core.record import RuledOut
-from switchgear.core.screening import Screening
+from switchgear.core.screening import Canary, Screening
 from switchgear.core.snapshot import Backend, Endpoint, Model, Snapshot
 from switchgear.core.snapshot import Target as TargetConfig
 from switchgear.gateway.state import BackendState, LiveState, ModelState, TargetState
@@ -385,8 +385,31 @@ class Builder:
         if kept is None or kept[0] != screening:
             from switchgear.policy.screen import Screen
 
-            self._screen = kept = (screening, Screen(screening))
+            self._screen = kept = (screening, Screen(self._with_tokens(screening)))
         return kept[1]
+
+    def _with_tokens(self, screening: Screening) -> Screening:
+        """Canaries are secrets: a snapshot says where they are, and only here they are read. Raises ConfigError."""
+        canaries: list[Canary] = []
+        for canary in screening.canaries:
+            token = canary.token
+            try:
+                if canary.token_env is not None:
+                    token = self._environment.get(canary.token_env, "")
+                elif canary.token_file is not None:
+                    token = self._read_file(canary.token_file).strip()
+            except OSError as error:
+                problem = Problem(
+                    f"screen.canaries.{canary.name}", f"its file cannot be read: {error.strerror}", "Name one that can."
+                )
+                raise ConfigError([problem]) from error
+            if not token:
+                where = f"the environment variable {canary.token_env}" if canary.token_env else "its file"
+                raise ConfigError(
+                    [Problem(f"screen.canaries.{canary.name}", f"{where} holds no token", "Set it, and load again.")]
+                )
+            canaries.append(msgspec.structs.replace(canary, token=token, token_env=None, token_file=None))
+        return msgspec.structs.replace(screening, canaries=tuple(canaries))
 
     def _identity(self, snapshot: Snapshot) -> Identity:
         try:
