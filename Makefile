@@ -48,11 +48,16 @@ format: install ## put the code into the house's format
 docs: install ## write the pages of docs/ that are made from the program
 	$(BIN)/python tools/docs.py
 
-bench: install ## CPU per request and per relayed chunk: ours, nginx, Envoy, in one run (about 6 minutes)
+bench: install ## CPU per request and per chunk beside nginx and Envoy, with policies too; the screen, the physics, the planner (about 12 minutes)
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.screen
+	$(BIN)/python -m bench.calibration
+	$(BIN)/python -m bench.planner
 
-bench-peers: install ## the same with other AI gateways: Portkey, LiteLLM
+bench-peers: install ## the same beside others: Portkey and LiteLLM, Presidio and DataFog, Vidur
 	$(BIN)/python -m bench.peers
+	$(BIN)/python -m bench.screen_peers
+	$(BIN)/python -m bench.vidur
 
 bench-memory: install ## memory over a million calls and of 2,000 open streams
 	$(BIN)/python -m bench.memory

@@ -2,6 +2,7 @@
 
 from bench import streaming, throughput
 from bench.options import chosen, finish, parser
+from bench.ours import Ours
 from bench.report import Report, publish
 
 
@@ -12,7 +13,7 @@ def main() -> int:
     options = options_of.parse_args()
     sides = chosen(options)
     report = Report("all", {"rounds": options.rounds, "seconds": options.seconds})
-    requests = throughput.compare(sides, options)
+    requests = throughput.compare([*sides, Ours(policy=True)], options)
     throughput.fill(report, requests)
     chunks = streaming.compare(sides, options)
     streaming.fill(report, chunks)
