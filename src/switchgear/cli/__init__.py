@@ -16,6 +16,8 @@ _COMMANDS = {
     "plan": "switchgear.cli.plan:plan",
     "records": "switchgear.cli.records:records",
     "explain": "switchgear.cli.records:explain",
+    "sketch": "switchgear.cli.sketch:sketch",
+    "escalate": "switchgear.cli.escalate:escalate",
     "emulate": "switchgear.cli.emulate:emulate",
     "engine": "switchgear.cli.engine:engine",
     "demo": "switchgear.cli.demo:demo",

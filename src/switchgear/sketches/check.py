@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import msgspec
+
 from switchgear.sketches import vocabulary
 from switchgear.sketches.images import is_description
 from switchgear.sketches.noise import LONG, words_of
@@ -27,20 +29,29 @@ _PUBLIC = ALLOWED | frozenset(
 )
 
 
-def texts_of(value: Any, *, keys: bool = True) -> Iterator[str]:
-    """Every text of a JSON value; its keys too; numbers as they are written."""
+def texts_of(value: Any) -> Iterator[str]:
+    """Every text of a JSON value: its keys but the API's own, numbers as they are written, a tool call's arguments one by one."""
     if isinstance(value, dict):
         for key, below in value.items():
-            if keys and key not in vocabulary.KEYS:
+            if key not in vocabulary.KEYS:
                 yield key
-            yield from texts_of(below, keys=keys)
+            yield from arguments_of(below) if key == "arguments" and isinstance(below, str) else texts_of(below)
     elif isinstance(value, list):
         for below in value:
-            yield from texts_of(below, keys=keys)
+            yield from texts_of(below)
     elif isinstance(value, str):
         yield value
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield repr(value)
+
+
+def arguments_of(text: str) -> Iterator[str]:
+    """The texts within a tool call's arguments; the whole where they are no JSON."""
+    try:
+        inner = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        inner = None
+    yield from texts_of(inner) if isinstance(inner, dict | list) else (text,)
 
 
 def leaks(body: dict[str, Any], words: Counter[str], findings: Iterable[str]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from switchgear.sketches.check import leaks, texts_of
+from switchgear.sketches.check import arguments_of, leaks, texts_of
 from switchgear.sketches.errors import CannotSketch
 from switchgear.sketches.model import Finder, Found, Job, Sketch, ending_of
 from switchgear.sketches.names import Names
@@ -138,12 +138,7 @@ def _own_texts(value: Any, key: str = "") -> Iterator[str]:
     ):
         return
     elif isinstance(value, str) and key == "arguments":
-        try:
-            inner = msgspec.json.decode(value)
-        except _UNREADABLE:
-            yield value
-        else:
-            yield from texts_of(inner) if isinstance(inner, dict | list) else (value,)
+        yield from arguments_of(value)
     else:
         yield from texts_of(value)
 

@@ -25,15 +25,16 @@ def email(value: str, rng: random.Random) -> str:
 def jwt(value: str, rng: random.Random) -> str:
     """A token whose first part names an algorithm (RFC 7515), whose second is a JSON object of the same size, and no signature fits."""
     head, payload, signature = [*value.split("."), "", "", ""][:3]
-    first = _padded(b'{"alg":"HS256","typ":"JWT"', len(head), rng)
+    first = _padded(b'{"alg":"HS256"', len(head), rng)
     second = _padded(b'{"sub":"0"', len(payload), rng)
     return f"{first}.{second}.{''.join(rng.choice(_URL_SAFE) for _ in signature)}"
 
 
 def _padded(begun: bytes, length: int, rng: random.Random) -> str:
     """A JSON object in base64url, about so many characters long."""
-    room = max(length * 3 // 4 - len(begun) - len(b',"x":""}'), 0)
-    filled = begun + b',"x":"' + "".join(rng.choice(string.ascii_lowercase) for _ in range(room)).encode() + b'"}'
+    room = length * 3 // 4 - len(begun) - len(b',"x":""}')
+    more = "".join(rng.choice(string.ascii_lowercase) for _ in range(room)).encode()
+    filled = begun + (b',"x":"' + more + b'"}' if room > 0 else b"}")
     return base64.urlsafe_b64encode(filled).decode().rstrip("=")
 
 
