@@ -75,9 +75,7 @@ class _Decoder(Decoder):
             said = str(error)
             field = next((key for key in (value if isinstance(value, dict) else ()) if said.startswith(key)), None)
             problem, _, remedy = said.partition("; ")
-            self.findings.refuse(
-                (*path, field) if field else path, problem, f"{remedy.capitalize()}." if remedy else ""
-            )
+            self.findings.refuse((*path, field) if field else path, problem, _sentence(remedy))
             return BAD
 
 
@@ -152,7 +150,7 @@ class _Reader:
             Place(spec.settings("device", speed=1.0, seed=0), ManualClock(), World(figures, UNDISTURBED, 0.0))
         except SwitchgearError as error:
             problem, _, remedy = str(error).partition("; ")
-            self._findings.refuse(path, problem, f"{remedy[:1].upper()}{remedy[1:]}." if remedy else "")
+            self._findings.refuse(path, problem, _sentence(remedy))
 
     def _check_models(self, scenario: Scenario) -> None:
         names = list(scenario.specs())
@@ -262,3 +260,10 @@ class _Reader:
                     f"sets the {one.quantity} of {min(both)} while the {kind_of(one)} on line {line} does",
                     "Let one end before the other begins, or aim them at different devices.",
                 )
+
+
+def _sentence(remedy: str) -> str:
+    """A remedy from the end of an error's message, as a sentence of its own."""
+    if not remedy:
+        return ""
+    return f"{remedy[0].upper()}{remedy[1:]}{'' if remedy[-1] in '.?' else '.'}"
