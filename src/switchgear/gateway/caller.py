@@ -1,5 +1,6 @@
 """Who calls, by the head of a request: a key, a token or a certificate; and the data class that the head declares."""
 
+import logging
 from collections.abc import Mapping
 
 import msgspec
@@ -12,8 +13,31 @@ from switchgear.identity.model import Credential, Pending, Principal
 from switchgear.identity.refusals import Refusal
 from switchgear.wire.exchange import Exchange
 
+log = logging.getLogger(__name__)
 DATA_CLASS = b"x-switchgear-data-class"
 _CLASSES = {one.value: one for one in DataClass}
+
+
+_LINES_PER_S = 10
+
+
+class _Seldom(logging.Filter):
+    """Lets so many lines of each second through: it is strangers who bring them about."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+        self._second = 0
+        self._lines = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        second = int(record.created)
+        self._lines = self._lines + 1 if second == self._second else 1
+        self._second = second
+        return self._lines <= self._most
+
+
+log.addFilter(_Seldom(_LINES_PER_S))
 
 
 class Caller(msgspec.Struct, eq=False):
@@ -64,6 +88,8 @@ def refused(answer: Principal | Refusal | None, headers: Mapping[bytes, bytes]) 
     if isinstance(answer, Principal):
         return None
     if isinstance(answer, Refusal):
+        if answer.detail:  # which the caller is not told
+            log.info("a caller is refused with %s: %s", answer.code, answer.detail)
         return Refused(answer.code, answer.message, retry_after_s=answer.retry_after_s)
     if b"authorization" not in headers:
         return Refused("missing_key", "Send your key as a header: Authorization: Bearer KEY.")
