@@ -1,7 +1,9 @@
+import msgspec
 import pytest
 from tests.core.sample_records import all_samples, answered, cancelled, failed, refused, rescued
 
-from switchgear.core.record import Attempt, AttemptKind, AttemptOutcome, Outcome
+from switchgear.core.escalation import Confidence
+from switchgear.core.record import VERSION, Attempt, AttemptKind, AttemptOutcome, Outcome, Record
 from switchgear.gateway.story import amount, duration, explain, moment, timeline, usd
 
 
@@ -159,3 +161,35 @@ def test_costs_as_people_read_them(cost_usd: float | None, text: str) -> None:
 def test_numbers_and_moments() -> None:
     assert amount(1234567) == "1 234 567"
     assert moment(0.0019) == "1970-01-01 00:00:00.001 UTC"  # cut, not rounded: never a moment that has not come
+
+
+def test_a_small_model_that_was_unsure() -> None:
+    record = answered()
+    sure = Confidence(-1.25, -4.0, None, None, 40, refusal=True, unsure=True)
+    small = Attempt("edge", "tiny", AttemptKind.FIRST, 0.0, 0.1, outcome=AttemptOutcome.UNSURE, confidence=sure)
+    record.attempts = [small, msgspec.structs.replace(record.attempts[0], kind=AttemptKind.ESCALATE)]
+    story = explain(record)
+    assert story[2] == (
+        "Attempt 1: at 0 us, edge (tiny), first choice. It was unsure after 100 ms."
+        " The rule called it unsure (mean logprob -1.25, min logprob -4, over 40 tokens, refusal)."
+    )
+    assert "appliance (llama-8b), the larger model, because the smaller one was unsure." in story[3]
+    assert any(event.text == "attempt 1, edge (tiny): unsure" for event in timeline(record))
+
+
+def test_answers_that_were_not_asked_for_and_last_resorts() -> None:
+    hit = Record(
+        VERSION, "c", 0.0, "g", "s", "chat/completions", backend="b", answered_model="m", status=200, reuse="hit"
+    )
+    story = explain(hit)
+    assert story[1].startswith("The caller got a whole answer from b (m), status 200")
+    assert story[2:] == ["It was kept from an earlier call that said the same (x-switchgear-cache: hit)."]
+    message = msgspec.structs.replace(hit, backend="", reuse="", degraded="message")
+    story = explain(message)
+    assert story[1].startswith("The caller got a whole answer, status 200")
+    assert story[2:] == ["It was a last resort: a fixed message (x-switchgear-degraded: message)."]
+    newer = explain(msgspec.structs.replace(hit, reuse="borrowed", degraded="half"))
+    assert newer[2:] == [
+        "It was not asked for anew (x-switchgear-cache: borrowed).",
+        "It was a last resort: half (x-switchgear-degraded: half).",
+    ]

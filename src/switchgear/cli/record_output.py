@@ -12,7 +12,7 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from switchgear.core.record import Record
+from switchgear.core.record import Attempt, Record
 from switchgear.gateway.story import amount, duration, moment, usd
 
 _LEFT_OUT = ("candidates", "ruled_out", "attempts")
@@ -26,7 +26,14 @@ def as_mapping(record: Record) -> dict[str, Any]:
     mapping = {name: getattr(record, name) for name in Record.__struct_fields__}
     mapping["candidates"] = [{"backend": backend, "model": model} for backend, model in record.candidates]
     mapping["ruled_out"] = [msgspec.structs.asdict(target) for target in record.ruled_out]
-    mapping["attempts"] = [msgspec.structs.asdict(attempt) for attempt in record.attempts]
+    mapping["attempts"] = [_attempt(attempt) for attempt in record.attempts]
+    return mapping
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    mapping = msgspec.structs.asdict(attempt)
+    if attempt.confidence is not None:
+        mapping["confidence"] = msgspec.structs.asdict(attempt.confidence)
     return mapping
 
 
@@ -108,7 +115,7 @@ def _cells(record: Record) -> tuple[str, ...]:
         record.model or "-",
         f"{record.backend}/{record.answered_model}" if record.backend else "-",
         str(len(record.attempts)),
-        record.outcome.value,
+        f"{record.outcome.value}{f' ({how})' if (how := record.degraded or record.reuse) else ''}",
         str(record.status or "-"),
         "-" if record.ttft_s is None else duration(record.ttft_s),
         duration(record.duration_s),
