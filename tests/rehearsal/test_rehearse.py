@@ -54,8 +54,8 @@ def check(verdict: Verdict, name: str) -> bool:
 
 
 def lighter(scenario: Scenario) -> Scenario:
-    """A shipped scenario as it is, with a fifth of its calls, and a fleet of a tenth."""
-    load = tuple(msgspec.structs.replace(one, rate_per_s=one.rate_per_s / 5) for one in scenario.load)
+    """A shipped scenario as it is, with a tenth of its calls, and a fleet of a tenth."""
+    load = tuple(msgspec.structs.replace(one, rate_per_s=one.rate_per_s / 10) for one in scenario.load)
     devices = {
         name: msgspec.structs.replace(spec, count=max(1, spec.count // 10) if spec.count > 100 else spec.count)
         for name, spec in scenario.devices.items()
@@ -69,7 +69,7 @@ def test_the_shipped_scenarios_pass_with_the_shipped_configuration(name: str) ->
     course = rehearse(scenario)
     verdict = judge(scenario, course)
     assert verdict.passed, verdict.checks
-    assert len(course.calls) > 30
+    assert len(course.calls) > 20
     assert len(course.records) == (len(course.calls) if scenario.through_gateway else 0)
 
 
@@ -160,8 +160,8 @@ def test_a_gateways_slow_disk_and_stepped_clock_lose_no_record() -> None:
     text = CUT + (
         '[[events]]\nkind = "slow_disk"\non = ["gateway"]\ndelay_s = 30\n'
         '[[events]]\nkind = "clock_step"\non = ["gateway"]\nstep_s = -7200\nat_s = 10\nfor_s = 30\n'
-    ).replace("", "")
-    scenario = parse_scenario(text.replace("[objectives]", "[objectives]").encode())
+    )
+    scenario = parse_scenario(text.encode())
     course = rehearse(scenario)
     assert judge(scenario, course).passed
     assert len(course.records) == len(course.calls)
