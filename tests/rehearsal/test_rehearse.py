@@ -186,3 +186,40 @@ def test_devices_without_a_gateway_take_no_configuration() -> None:
     scenario = cut(through_gateway=False)
     with pytest.raises(RehearsalError, match="through_gateway"):
         rehearse(scenario, shipped(scenario))
+
+
+HOT = """
+name = "hot"
+lasts_s = 240
+seed = 5
+[devices.hot]
+profile = "l4"
+model = "llama-3.1-8b"
+[devices.cool]
+profile = "l4"
+model = "llama-3.1-8b"
+[models.chat]
+strategy = "STRATEGY"
+targets = [{ backend = "*o*", model = "llama-3.1-8b" }]
+[[load]]
+rate_per_s = 1.5
+prompt_tokens = 100
+output_tokens = 24
+[[events]]
+kind = "fan_failure"
+on = ["hot"]
+speed = 0.15
+at_s = 20
+"""
+
+
+def test_headroom_leaves_a_device_before_it_slows_down() -> None:
+    """The same calls, the same broken fan: in order of preference the device slows down, by headroom it never does."""
+    priority = rehearse(parse_scenario(HOT.replace("STRATEGY", "priority").encode()))
+    headroom = rehearse(parse_scenario(HOT.replace("STRATEGY", "headroom").encode()))
+    assert priority.devices[0].name == headroom.devices[0].name == "hot"
+    assert priority.devices[0].slow_s > 10
+    assert priority.health["hot"]["bad"] > 10
+    assert headroom.devices[0].slow_s == 0
+    assert headroom.devices[0].tokens > 0
+    assert headroom.endings() == priority.endings() == {Ending.OK: len(headroom.calls)}
