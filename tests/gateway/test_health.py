@@ -73,6 +73,8 @@ def test_of_several_boards_the_worst_counts_and_power_adds_up() -> None:
 def test_what_is_not_said_is_unknown_and_a_blank_is_not_a_number() -> None:
     told = read_telemetry(b'DCGM_FI_DEV_GPU_TEMP{gpu="0"} 9223372036854775794\nDCGM_FI_DEV_POWER_USAGE{gpu="0"} 70\n')
     assert told == Telemetry(power_w=70.0)
+    double = b'DCGM_FI_DEV_GPU_TEMP{gpu="0"} 61\nDCGM_FI_DEV_POWER_USAGE{gpu="0"} 1.4073748835533e+14\n'
+    assert read_telemetry(double) == Telemetry(temperature_c=61.0)
 
 
 def test_nvidia_smi_names_with_and_without_units() -> None:

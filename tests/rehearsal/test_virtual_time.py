@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -10,6 +12,12 @@ import switchgear.gateway.attempt
 import switchgear.wire.request_reader
 from switchgear.rehearsal.errors import RehearsalError
 from switchgear.rehearsal.virtual_time import LoopClock, run_virtually
+
+
+def reading_of(module: ModuleType) -> Callable[[], float]:
+    """What a module of the data plane reads the time with."""
+    found: Callable[[], float] = vars(module)["monotonic"]
+    return found
 
 
 def test_an_hour_passes_by_its_timers() -> None:
@@ -50,10 +58,10 @@ def test_the_gateway_reads_the_loops_time_and_then_the_real_one_again() -> None:
     async def main() -> tuple[float, float]:
         await asyncio.sleep(500.0)
         loop_s = asyncio.get_running_loop().time()
-        return switchgear.gateway.attempt.monotonic() - loop_s, switchgear.wire.request_reader.monotonic() - loop_s
+        return reading_of(switchgear.gateway.attempt)() - loop_s, reading_of(switchgear.wire.request_reader)() - loop_s
 
     assert run_virtually(main) == (0.0, 0.0)
-    assert switchgear.gateway.attempt.monotonic is time.monotonic
+    assert reading_of(switchgear.gateway.attempt) is time.monotonic
 
 
 def test_no_module_of_a_data_plane_keeps_the_real_time() -> None:

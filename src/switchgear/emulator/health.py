@@ -1,8 +1,9 @@
 """What a device publishes of its health, in the words that real ones use. Pure.
 
 As Prometheus text, with the names, types and units of NVIDIA's DCGM exporter (github.com/NVIDIA/dcgm-exporter, etc/default-counters.csv of
-4.6.0-4.8.3, and fields that it lists as optional): MHz, °C, W, mJ since boot, MiB, %, ns of violation. Beside them the counters of tokens
-that vLLM publishes (docs.vllm.ai, Production Metrics), by which joules become joules a token.
+4.6.0-4.8.3) and, for limits and reasons, of DCGM's field identifiers, which an exporter publishes when told to: MHz, °C, W, mJ since boot,
+MiB, %, ns of violation. Beside them the counters of tokens that vLLM publishes (docs.vllm.ai, Production Metrics), by which joules become
+joules a token.
 
 As JSON, with the names of `nvidia-smi --query-gpu` (nvidia-smi manual; the bits of the reasons: NVML API, NvmlClocksEventReasons).
 

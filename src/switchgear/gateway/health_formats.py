@@ -1,8 +1,9 @@
 """What telemetry says, out of the words in which it comes: Prometheus text with DCGM's names, or JSON with nvidia-smi's. Pure.
 
-Names: NVIDIA DCGM exporter, etc/default-counters.csv, both the names up to 4.4 (CLOCK_THROTTLE_REASONS) and after (CLOCKS_EVENT_REASONS);
-`nvidia-smi --help-query-gpu`; vLLM, Production Metrics. DCGM writes a value that it does not have as one of its blanks (dcgm_fields.h:
-DCGM_INT64_BLANK 0x7ffffffffffffff0 and the three above it), which is unknown here, as is everything that is not said.
+Names: NVIDIA DCGM exporter, etc/default-counters.csv, and DCGM's field identifiers, of the reasons both the older name
+(CLOCK_THROTTLE_REASONS) and the newer (CLOCKS_EVENT_REASONS); `nvidia-smi --help-query-gpu`; vLLM, Production Metrics. DCGM writes a value
+that it does not have as one of its blanks (dcgm_structs.h: DCGM_INT64_BLANK, DCGM_FP64_BLANK, DCGM_INT32_BLANK, and up to fifteen above
+each), which is unknown here, as is everything that is not said.
 """
 
 import math
@@ -28,7 +29,9 @@ _NAMES = {
     0x40: "hw_thermal_slowdown",
     0x80: "hw_power_brake_slowdown",
 }
-_BLANK = float(0x7FFFFFFFFFFFFFF0)
+_BLANK_64 = float(0x7FFFFFFFFFFFFFF0)
+_BLANKS = (1 << 47, 0x7FFFFFF0)
+"""Of doubles and of 32-bit whole numbers."""
 _MIB = 1024.0 * 1024.0
 
 
@@ -87,7 +90,7 @@ def read_prometheus(body: bytes) -> Telemetry:
             value = float(figure[0])
         except (IndexError, ValueError):
             continue
-        if math.isfinite(value) and value < _BLANK:
+        if value < _BLANK_64 and math.isfinite(value) and not any(blank <= value <= blank + 15 for blank in _BLANKS):
             found.setdefault(name, []).append(value)
     if not found:
         raise Unreadable("nothing in the answer has a name of the DCGM exporter; point `url` at its /metrics")
