@@ -255,7 +255,7 @@ async def test_those_who_wait_keep_their_own_deadline() -> None:
 
 async def test_a_slow_reader_does_not_hold_up_those_who_wait() -> None:
     gate = Gate()
-    kept = {"cache": ModelCache(ttl_s=60.0, max_answer_bytes=16 * 1024 * 1024)}
+    kept = {"cache": ModelCache(ttl_s=60.0, max_answer_bytes=64 * 1024 * 1024)}
     async with Cared({"a": gate}, model=kept) as world, calling(world.plane, STREAMED):  # who reads nothing
         first = await gate.came()
         first.start(200)
@@ -269,6 +269,24 @@ async def test_a_slow_reader_does_not_hold_up_those_who_wait() -> None:
             first.write(event)
         first.finish()
         assert len(text_of(await waits)) == 6_000_021
+
+
+async def test_one_who_comes_while_a_slow_reader_holds_the_answer_up_sets_it_going() -> None:
+    gate = Gate()
+    kept = {"cache": ModelCache(ttl_s=60.0, max_answer_bytes=64 * 1024 * 1024)}
+    async with Cared({"a": gate}, model=kept) as world, calling(world.plane, STREAMED):  # who reads nothing
+        first = await gate.came()
+        first.start(200)
+        for _ in range(500):
+            first.write(chunk({"content": "x" * 60_000}))
+        for event in pieces("."):
+            first.write(event)
+        first.finish()
+        target = world.plane.gateway.table.targets()[0]
+        await until(lambda: target.state.in_flight)
+        await asyncio.sleep(0.3)
+        assert target.state.in_flight == 1, "the reader holds it up: more than fits into the buffers between"
+        assert len(text_of(await world.send(ASKED))) == 30_000_001
 
 
 async def test_an_answer_too_large_is_not_kept_and_lets_the_others_ask() -> None:

@@ -335,7 +335,7 @@ async def test_limits_on_the_larger_model_hold() -> None:
     async with world(whole("no", -2.0), whole("YES", None)) as one:
         limits = (
             Limit(name="few", model="large", requests_per_minute=1),
-            Limit(name="all", key="*", requests_per_minute=5, tokens_per_minute=100_000),
+            Limit(name="all", key="*", requests_per_minute=5, tokens_per_minute=100_000, usd_per_day=1.0),
         )
         swap(one.plane, limits=limits)
         said = [text_of(await one.send(ASKED)) for _ in range(3)]
@@ -349,6 +349,8 @@ async def test_limits_on_the_larger_model_hold() -> None:
         assert shares["requests_per_minute"].free == 2, "one call is one call, however many models it asks"
         tokens = shares["tokens_per_minute"]
         assert tokens.free + sum(tokens.refunds.values()) == 100_000 - 4 * 11, "and all that they use is counted"
+        spent = shares["usd_per_day"].spent  # type: ignore[attr-defined]  # money's
+        assert spent == pytest.approx(4 * 13_000), "in billionths of a dollar; nothing is counted twice"
         assert not one.plane.builder.shares.outstanding
 
 
