@@ -109,7 +109,11 @@ class Try(msgspec.Struct, eq=False):
         if connection is not None:
             self._send(connection)
         else:
-            self.connecting = call.desk.tasks.start(self._connect())
+            self.connect()
+
+    def connect(self) -> None:
+        """Ask on a new connection, or on one that comes free."""
+        self.connecting = self.call.desk.tasks.start(self._connect())
 
     def _reserved(self) -> bool:
         """Whether the limits of its backend leave room. Where another call took it since the candidates were found, the attempt fails."""

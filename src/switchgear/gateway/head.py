@@ -32,6 +32,8 @@ _SPECIAL = frozenset(
     )
 )
 """Fields that `read_head` looks at, beside the model, the prompt and the limits."""
+_DIGITS = 10
+"""A number of fewer digits is what it looks like; JSON lets none begin with a zero, which was checked with the body."""
 _SURE = 0.75
 """A prompt counts as too long only when this share of its estimate is: estimates err, and a wrong refusal is worse than a wrong try."""
 ASSUMED_COMPLETION_TOKENS = 256
@@ -127,9 +129,13 @@ def surely_plain(fields: Fields, body: bytes) -> bool:
 
 def limit_of(fields: Fields) -> int:
     """Tokens that the answer may have; 0: no limit is set. Raises Refused."""
-    if not _ANY_LIMIT.isdisjoint(fields):
-        for name in _LIMITS:
-            if name in fields and (limit := _integer(fields, name, 0)):
+    if _ANY_LIMIT.isdisjoint(fields):
+        return 0
+    for name in _LIMITS:
+        if name in fields:
+            digits = bytes(fields[name])
+            limit = int(digits) if digits.isdigit() and len(digits) < _DIGITS else _integer(fields, name, 0)
+            if limit:
                 return limit
     return 0
 

@@ -12,18 +12,18 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 
 from switchgear.backends.errors import BackendError
-from switchgear.core.record import VERSION, Attempt, AttemptKind, AttemptOutcome, Outcome, Record
+from switchgear.core.record import VERSION, Attempt, AttemptKind, AttemptOutcome, Outcome, Record, UsageSource
 from switchgear.gateway.attempt import Try
 from switchgear.gateway.call import PASSED_ON, Call, Desk, Driver, passed_on
 from switchgear.gateway.caller import Caller
 from switchgear.gateway.head import ASSUMED_COMPLETION_TOKENS, CallHead, decode_fields, limit_of, surely_plain
-from switchgear.gateway.table import Plan
 from switchgear.policy.model import CLEAN
 from switchgear.wire.exchange import Exchange
 
 log = logging.getLogger(__name__)
 # An enum's member costs a lookup through its class each time.
 _NO_FLAGS: list[str] = []
+_REPORTED: UsageSource = "reported"
 _FIRST, _OK, _ATTEMPT_OK = AttemptKind.FIRST, Outcome.OK, AttemptOutcome.OK
 
 
@@ -106,7 +106,22 @@ class StraightWay:
         exchange.on_gone = call.gone
         exchange.body = b""  # its fields live on in the head
         try:
-            StraightTry(call, first, _FIRST, fields, None, started_s, record).begin(plan)
+            attempt = StraightTry(call, first, _FIRST, fields, None, started_s, record)
+            first.state.in_flight += 1
+            first.backend_state.in_flight += 1
+            call.running.append(attempt)
+            encoded = first.adapter.body(fields)
+            attempt.request = request = b"%bcontent-length: %d\r\n\r\n%b" % (
+                first.heads[endpoint],
+                len(encoded),
+                encoded,
+            )
+            connection = first.pool.try_acquire()
+            if connection is None:
+                attempt.connect()
+            else:
+                attempt.connection = connection
+                connection.send_whole(request, attempt, started_s + plan.first_s)
         except Exception as error:
             log.exception("call %s met a defect", call.id)
             call.defect(error)
@@ -116,21 +131,6 @@ class StraightWay:
 class StraightTry(Try, eq=False):
     """The one attempt of a call that goes the short way. An answer that one read brings whole ends the call in one step."""
 
-    def begin(self, plan: Plan) -> None:
-        """`start` for a target that is well, at a backend without limits of its own; its record is on the call's list already."""
-        call, target = self.call, self.target
-        target.state.in_flight += 1
-        target.backend_state.in_flight += 1
-        call.running.append(self)
-        body = target.adapter.body(self.fields)
-        self.request = request = b"%bcontent-length: %d\r\n\r\n%b" % (target.heads[plan.endpoint], len(body), body)
-        connection = target.pool.try_acquire()
-        if connection is None:
-            self.connecting = call.desk.tasks.start(self._connect())
-        else:
-            self.connection = connection
-            connection.send_whole(request, self, self.began_s + plan.first_s)
-
     def on_whole(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
         call = self.call
         plan, desk = call.plan, call.desk
@@ -138,7 +138,8 @@ class StraightTry(Try, eq=False):
             super().on_whole(status, headers, body)
             return
         try:
-            target, record, state = self.target, self.record, self.target.state
+            target = self.target
+            state = target.state
             try:
                 answer = target.adapter.answer(call.endpoint, body)
             except BackendError:
@@ -168,20 +169,34 @@ class StraightTry(Try, eq=False):
                 head += call.limits.headers.lines()
             call.exchange.reply_ok(body, head)
             usage = answer.usage
-            if usage is None:
-                self._bill(None, answer.text_bytes)
+            if usage is not None:
+                prompt, cached, completion = usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens
+                cost_usd, source = target.cost_usd(prompt, cached, completion), _REPORTED
             else:
-                record.prompt_tokens = prompt = usage.prompt_tokens
-                record.cached_tokens = cached = usage.cached_tokens
-                record.completion_tokens = completion = usage.completion_tokens
-                record.usage = "reported"
-                record.cost_usd = target.cost_usd(prompt, cached, completion)
-            record.status = 200
-            record.duration_s = record.ttft_s = duration_s
-            record.outcome = _ATTEMPT_OK
+                self._bill(None, answer.text_bytes)
+                told = self.record
+                prompt, cached, completion, cost_usd = told.prompt_tokens, 0, told.completion_tokens, told.cost_usd
+                source = told.usage
+            call.attempts[0] = Attempt(
+                target.backend_name,
+                target.model,
+                _FIRST,
+                0.0,
+                duration_s,
+                duration_s,
+                200,
+                _ATTEMPT_OK,
+                "",
+                0.0,
+                prompt,
+                cached,
+                completion,
+                source,
+                cost_usd,
+            )
             reservation = call.reservation
             if reservation is not None:
-                reservation.settle(record.prompt_tokens + record.completion_tokens, record.cost_usd, now_s)
+                reservation.settle(prompt + completion, cost_usd, now_s)
             desk.recorder.append(
                 Record(
                     VERSION,
@@ -197,11 +212,11 @@ class StraightTry(Try, eq=False):
                     answer.finish_reason,
                     duration_s,
                     duration_s,
-                    record.prompt_tokens,
-                    record.cached_tokens,
-                    record.completion_tokens,
-                    record.usage,
-                    record.cost_usd,
+                    prompt,
+                    cached,
+                    completion,
+                    source,
+                    cost_usd,
                     call.request_bytes,
                     len(body),
                     list(reservation.flags) if reservation is not None else _NO_FLAGS,

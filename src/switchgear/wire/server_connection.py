@@ -134,9 +134,14 @@ class ServerConnection(RequestReader, asyncio.Protocol):
                     body = data[end + short.rest :]
                     if length.isdigit() and int(length) == len(body) <= short.most:
                         self.plain = True
-                        self._begin(
-                            Exchange(self, short.method, short.target, short.headers, body, short.context, monotonic())
+                        self._active = request = Exchange(
+                            self, short.method, short.target, short.headers, body, short.context, monotonic()
                         )
+                        try:
+                            self.server.handler(request)
+                        except Exception:
+                            log.exception("the handler failed")
+                            self._defect(request)
                         return
         if self._lingering:
             return
@@ -194,11 +199,14 @@ class ServerConnection(RequestReader, asyncio.Protocol):
             server.handler(exchange)
         except Exception:
             log.exception("the handler failed")
-            if exchange.status:
-                exchange.abort()
-            else:
-                exchange.keep_alive = False
-                exchange.reply(500, server.error_body("internal_error", "The request could not be answered."))
+            self._defect(exchange)
+
+    def _defect(self, exchange: Exchange) -> None:
+        if exchange.status:
+            exchange.abort()
+        else:
+            exchange.keep_alive = False
+            exchange.reply(500, self.server.error_body("internal_error", "The request could not be answered."))
 
     def _hold(self, data: bytes) -> None:
         self.plain = False
