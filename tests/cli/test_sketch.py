@@ -162,6 +162,30 @@ async def asked(supervisor: Supervisor, body: dict[str, Any]) -> int:
     return answer.status
 
 
+async def test_policies_are_asked_before_a_sketch_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Emulator
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "all.cedar").write_text(
+        '@id("all") permit (principal, action, resource);\n'
+        '@id("no-secrets") forbid (principal, action == Action::"replay", resource)'
+        ' when { context.data_class in DataClass::"restricted" };\n'
+    )
+    await place.start()
+    more = MORE + '[policy]\nfiles = ["all.cedar"]\n'
+    (tmp_path / "gateway.toml").write_text(configuration(place.base_url, {"state_dir": "state"}, more))
+    keep(tmp_path / "state", sketched(BODY, call="call_a1", principal="demo", data_class="restricted"))
+    arguments = ("replay", "call_a1", "--config", "gateway.toml", "--target", "place")
+    try:
+        refused = await asyncio.to_thread(run, *arguments)
+        assert "no-secrets" in refused.output
+        assert refused.exit_code == 1
+        sent = await asyncio.to_thread(run, *arguments, "--data-class", "public", "--json")
+        assert json.loads(sent.output)["replayed"]["outcome"] == "ok", sent.output
+    finally:
+        await place.close()
+
+
 def test_rules_that_cannot_be_are_refused() -> None:
     from switchgear.gateway.config import inspect
 

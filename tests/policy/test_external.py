@@ -139,9 +139,12 @@ async def test_presidio_finds_by_its_patterns_without_a_model() -> None:
 async def test_presidio_finds_names_by_the_model_that_is_named(tmp_path: Path) -> None:
     pytest.importorskip("presidio_analyzer")
     import spacy
+    from spacy.pipeline import EntityRuler
 
     model = spacy.blank("en")
-    model.add_pipe("entity_ruler").add_patterns([{"label": "PERSON", "pattern": "Jane Doe"}])
+    ruler = model.add_pipe("entity_ruler")
+    assert isinstance(ruler, EntityRuler)
+    ruler.add_patterns([{"label": "PERSON", "pattern": "Jane Doe"}])
     model.to_disk(tmp_path / "model")
     presidio = ExternalProcess(ExternalScreening(model=str(tmp_path / "model")))
     await presidio.start()

@@ -27,7 +27,7 @@ def detectors() -> Detectors:
 
 @cache
 def labelled() -> list[Sample]:
-    return samples()
+    return list(samples())
 
 
 def maker(seed: int = 1) -> Maker:

@@ -75,8 +75,8 @@ def test_no_labelled_value_is_in_a_sketch(kind: str) -> None:
 @settings(derandomize=True, deadline=None, max_examples=60)
 @given(
     chosen=st.lists(st.sampled_from(labelled()), min_size=1, max_size=4),
-    words=st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=30), max_size=6),
-    names=st.lists(st.text(st.characters(categories=("L", "N")), min_size=4, max_size=12), max_size=4),
+    words=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), max_size=6),
+    names=st.lists(st.text(st.characters(categories=["L", "N"]), min_size=4, max_size=12), max_size=4),
 )
 def test_nothing_is_left_of_any_text(chosen: list[Any], words: list[str], names: list[str]) -> None:
     text = "\n".join([*(one.text for one in chosen), *words, " ".join(names)])

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from switchgear.cli.record_output import printable
 from switchgear.core.clock import SystemClock
+from switchgear.core.data_class import DataClass
 from switchgear.core.errors import SwitchgearError
 from switchgear.core.sketching import Sketching
 from switchgear.core.snapshot import Backend
@@ -131,6 +132,11 @@ def show(store: Store, call: str, as_json: bool) -> None:
 @click.option("--target", help="Backend of the configuration to send it to; needs --config.")
 @click.option("--url", help="Where an OpenAI-compatible API begins, for example http://10.0.0.5:8000/v1.")
 @click.option("--model", help="The model's name there.  [default: as the target has it, else the alias]")
+@click.option(
+    "--data-class",
+    type=click.Choice([one.value for one in DataClass]),
+    help="What policies take the sketch for.  [default: what its original carried]",
+)
 @click.option("--api-key-env", help="With --url: environment variable with the key to send.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def replay(
@@ -140,6 +146,7 @@ def replay(
     target: str | None,
     url: str | None,
     model: str | None,
+    data_class: str | None,
     api_key_env: str | None,
     as_json: bool,
 ) -> None:
@@ -148,6 +155,10 @@ def replay(
         raise click.UsageError("Give --target with a backend's name, or --url.")
     found = store.get(call)
     backend, name = _target(found, config, target, url, api_key_env)
+    if config is not None and target is not None:
+        from switchgear.cli.sketch_policy import check_replay
+
+        check_replay(config, found, target, model or name, DataClass(data_class) if data_class else None)
     ending = _sent(found, backend, model or name)
     comparison = compare(found.ending, ending)
     if as_json:

@@ -65,6 +65,7 @@ class Maker:
             body=body,
             ending=ending_of(record),
             snapshot=record.snapshot,
+            principal=record.principal,
             team=record.team,
             data_class=record.data_class,
             backend=record.backend or last,

@@ -61,6 +61,8 @@ class Sketch(msgspec.Struct, frozen=True):
     """JSON: the request to send, but for images, which are described (see `images.py`)."""
     ending: Ending
     snapshot: str = ""
+    principal: str = ""
+    """Name of the key that called; policies may ask for it where the sketch is sent."""
     team: str = ""
     data_class: str = ""
     """What the call carried. The sketch carries none of it."""
