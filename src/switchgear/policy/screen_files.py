@@ -1,58 +1,42 @@
-"""What a screening names outside of the configuration file, taken into it: a snapshot has to be enough to serve from."""
+"""The words of word lists that stand in files, taken into the screening: a snapshot has to be enough to serve from.
 
-from collections.abc import Callable, Mapping
+Canaries' tokens are not: they are secrets, and read where they are used.
+"""
+
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from switchgear.core.screening import Canary, Screening, WordList
+from switchgear.core.screening import Screening, WordList
 from switchgear.policy.errors import ScreenError
-
-SHORTEST_CANARY = 8
-"""Characters: a shorter token would stand in answers by chance."""
 
 
 def _read(name: str) -> str:
     return Path(name).read_text(encoding="utf-8")
 
 
-def with_files(screening: Screening, environment: Mapping[str, str], read: Callable[[str], str] = _read) -> Screening:
-    """The screening with its files' words and its canaries' tokens. `read` gives a file's text, or raises OSError or ValueError.
+def with_words(screening: Screening, read: Callable[[str], str] = _read) -> Screening:
+    """The screening with the words of its lists' files. `read` gives a file's text, or raises OSError or ValueError.
 
-    Raises ScreenError, naming what cannot be read or used; never with a token in it.
+    Raises ScreenError, naming the list whose file cannot be read or holds no word.
     """
-    return msgspec.structs.replace(
-        screening,
-        word_lists=tuple(_with_words(words, read) for words in screening.word_lists),
-        canaries=tuple(_with_token(canary, environment, read) for canary in screening.canaries),
-    )
+    lists = tuple(_with_words(words, read) for words in screening.word_lists)
+    return msgspec.structs.replace(screening, word_lists=lists)
 
 
 def _with_words(words: WordList, read: Callable[[str], str]) -> WordList:
     if words.file is None:
         return words
-    lines = _text_of(f"word_lists.{words.name}.file", words.file, read).splitlines()
-    found = (line.partition("#")[0].strip() for line in lines)
-    return msgspec.structs.replace(words, words=(*words.words, *(word for word in found if word)), file=None)
-
-
-def _with_token(canary: Canary, environment: Mapping[str, str], read: Callable[[str], str]) -> Canary:
-    path = f"canaries.{canary.name}"
-    token = canary.token
-    if canary.token_env is not None:
-        token = environment.get(canary.token_env, "")
-        if not token:
-            raise ScreenError(f"{path}.token_env", "names a variable that is not set", "Set it where the gateway runs.")
-    elif canary.token_file is not None:
-        token = _text_of(f"{path}.token_file", canary.token_file, read).strip()
-    if len(token) < SHORTEST_CANARY:
-        raise ScreenError(path, "has a short token or none", f"Give one of at least {SHORTEST_CANARY} characters.")
-    return msgspec.structs.replace(canary, token=token, token_env=None, token_file=None)
-
-
-def _text_of(path: str, name: str, read: Callable[[str], str]) -> str:
+    path = f"word_lists.{words.name}.file"
     try:
-        return read(name)
+        lines = read(words.file).splitlines()
     except (OSError, ValueError) as error:
         remedy = "It must be text in UTF-8 that the gateway may read; paths are relative to where it is started."
         raise ScreenError(path, "names a file that cannot be read", remedy) from error
+    found = [word for line in lines if (word := line.partition("#")[0].strip())]
+    if not found:
+        raise ScreenError(
+            path, "names a file without words", "Write one word or phrase on each line; `#` begins a comment."
+        )
+    return msgspec.structs.replace(words, words=(*words.words, *found), file=None)
