@@ -181,5 +181,5 @@ async def test_a_canary_that_the_environment_holds_is_in_no_snapshot() -> None:
             checked(await plane.send(CLEAN_CALL), "answer_blocked")
             assert b"ALPHA" not in encode_snapshot(plane.snapshot)
     with pytest.raises(ConfigError, match="VAULT_CANARY"):
-        async with Plane("a", screen=screen):
+        async with Plane("a", urls={"a": "http://127.0.0.1:9/v1"}, screen=screen):
             pass

@@ -14,6 +14,7 @@ _COMMANDS = {
     "policy": "switchgear.cli.policy:policy",
     "profile": "switchgear.cli.profile:profile",
     "plan": "switchgear.cli.plan:plan",
+    "rehearse": "switchgear.cli.rehearse:rehearse",
     "records": "switchgear.cli.records:records",
     "explain": "switchgear.cli.records:explain",
     "sketch": "switchgear.cli.sketch:sketch",

@@ -10,6 +10,14 @@
     ├── IdentityError               identity.errors who calls cannot be told
     ├── PolicyError                 policy.errors  policies and screens that cannot be used
     ├── BackendError                backends.errors an answer that a backend should not have given
+    ├── LimitsError                 limits.errors  limits that cannot be kept or shared
+    ├── CacheError                  cache.errors   kept answers that cannot be opened or read
+    ├── ConfidenceError             confidence.errors a rule or an answer that cannot be judged
+    ├── SketchError                 sketches.errors sketches that cannot be made, kept or read
+    ├── SealingError                core.sealing   what is encrypted cannot be opened
+    ├── ProfilingError              profiling.errors a live backend that cannot be measured
+    ├── PlannerError                planner.errors a plan, a trace or a fleet that makes no sense
+    ├── RehearsalError              rehearsal.errors a rehearsal that cannot be run
     ├── HardwareError               hardware       figures that make no sense
     └── EmulatorError               emulator       a fault or a profile that cannot be emulated
 

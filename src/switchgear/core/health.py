@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from switchgear.core.errors import ConfigError, Problem
-from switchgear.core.snapshot import Amount, Part, Seconds
+from switchgear.core.part import Amount, Part, Seconds
 
 _HOUR_S = 3600.0
 _DAY_HOURS = 24

@@ -97,6 +97,10 @@ class Attempt(msgspec.Struct, array_like=True, gc=False):
     """None: unpriced. A failed attempt costs nothing here: it is not billed as a completion."""
     confidence: Confidence | None = None
     """Since version 2. How sure its answer was, where that was asked."""
+    energy_j: float | None = None
+    """Since version 2. What it took there, joules, by meter or by estimate; None is unknown, never nothing."""
+    co2_g: float | None = None
+    """Since version 2. Grams of CO2 of that; None is unknown."""
 
 
 class RuledOut(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -168,6 +172,12 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     """Since version 2. A `Reuse`: how the answer came, where it was not asked for anew."""
     degraded: str = ""
     """Since version 2. A `Degraded`: which last resort the answer was."""
+    energy_j: float | None = None
+    """Since version 2. Of all attempts together, joules; None where that of one that took some is unknown."""
+    co2_g: float | None = None
+    """Since version 2. Of all attempts together, grams; None likewise."""
+    standings: list[str] = []
+    """Since version 2. How the hardware of each candidate stood: good, unknown or bad; empty where none is asked."""
 
 
 _encoder = msgspec.msgpack.Encoder()

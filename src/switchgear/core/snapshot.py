@@ -13,24 +13,32 @@ from switchgear.core.authorization import Authorization, Jurisdiction, Word
 from switchgear.core.caching import CacheSettings, LastResort, ModelCache
 from switchgear.core.data_class import DataClass
 from switchgear.core.escalation import Escalate
+from switchgear.core.health import Energy, HealthSource
 from switchgear.core.identity import Certificate, Key, OidcProvider
 from switchgear.core.limits import FairShare, Limit, LimitSharing
+from switchgear.core.part import Amount, Count, Name, Part, Ratio, Seconds
 from switchgear.core.screening import Screening
 
 __all__ = [
+    "Amount",
     "Backend",
     "BackendTls",
     "Breaker",
     "Capabilities",
     "ContinueTurn",
+    "Count",
     "Delivery",
     "Endpoint",
     "Hedge",
     "Key",
     "Kind",
     "Model",
+    "Name",
+    "Part",
     "Prices",
+    "Ratio",
     "Retry",
+    "Seconds",
     "Snapshot",
     "Target",
     "Timeouts",
@@ -38,16 +46,6 @@ __all__ = [
     "encode_snapshot",
     "make_snapshot",
 ]
-
-Seconds = Annotated[float, msgspec.Meta(gt=0)]
-Amount = Annotated[float, msgspec.Meta(ge=0)]
-Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
-
-
-class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A table of the configuration: immutable, and an unknown key in it is an error."""
 
 
 class Kind(StrEnum):
@@ -189,8 +187,12 @@ class Backend(Part, frozen=True, kw_only=True):
     probe: bool = False
     """Ask its `/models` at the start for what it says of itself (context window), where the configuration does not."""
     breaker: Breaker = Breaker()
+    health: HealthSource | None = None
+    """Where its hardware tells how it is; without it that is unknown, never fine."""
+    energy: Energy | None = None
+    """What a call costs there in joules, and what its electricity is made of."""
     tls: BackendTls = BackendTls()
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
     """Further headers for each request there."""
 
 
@@ -243,7 +245,7 @@ class Model(Part, frozen=True, kw_only=True):
     targets: tuple[Target, ...]
     """In order of preference."""
     strategy: str = "priority"
-    """How the targets are ordered for a call: priority, weighted, latency, cost or least-loaded."""
+    """How the targets are ordered for a call: priority, weighted, latency, cost, least-loaded, headroom or energy."""
     retry: Retry = Retry()
     hedge: Hedge | None = None
     delivery: Delivery = Delivery.STREAM

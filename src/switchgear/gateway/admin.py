@@ -140,6 +140,7 @@ def merge(workers: list[dict[str, Any]]) -> dict[str, Any]:
         "connections": sum(worker["connections"] for worker in workers),
         "refused_requests": refused,
         "targets": list(targets.values()),
+        "health": {name: view for worker in workers for name, view in worker.get("health", {}).items()},
         "pools": pools,
         "journal": {
             "healthy": all(worker["journal"]["healthy"] for worker in workers),

@@ -18,6 +18,7 @@ from switchgear.gateway.errors import CATALOGUE, Refused, challenge, error_body
 from switchgear.gateway.head import (
     UNREADABLE,
 )
+from switchgear.gateway.state import BackendState
 from switchgear.gateway.straight import StraightWay
 from switchgear.gateway.table import Route, Table
 from switchgear.identity.model import Pending, Principal
@@ -199,8 +200,17 @@ class Gateway:
                 }
                 for target in self.table.targets()
             ],
+            "health": {
+                name: state.health.view(now_s)
+                for name, state in self.backend_states().items()
+                if state.health is not None
+            },
             "pools": {name: {"open": pool.open, "opened": pool.opened} for name, pool in self.table.pools.items()},
         }
+
+    def backend_states(self) -> dict[str, BackendState]:
+        """Live state of the backends that are served."""
+        return {target.backend_name: target.backend_state for target in self.table.targets()}
 
     def ready(self) -> bool:
         """Whether some target may be asked."""

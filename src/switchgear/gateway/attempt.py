@@ -344,6 +344,10 @@ class Try(msgspec.Struct, eq=False):
         record.cached_tokens = cached
         record.completion_tokens = completion
         record.cost_usd = target.cost_usd(prompt, cached, completion)
+        health = target.backend_state.health
+        if health is not None:
+            record.energy_j = health.call_j(prompt, completion, monotonic())
+            record.co2_g = health.call_g(record.energy_j)
 
     def _bill_partly(self) -> None:
         """An attempt that was cut off unstreamed: a hedge that lost had its prompt read; else nothing came of it."""

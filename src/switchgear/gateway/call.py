@@ -82,7 +82,7 @@ class Desk:
         """Calls dispatched and not over."""
         self.cache: Cache | None = None
         """Kept answers; None where no model keeps any."""
-        self.sketches: "Sketches | None" = None
+        self.sketches: Sketches | None = None
         """Picks the calls that a sketch is kept of; None: of none."""
 
 
@@ -140,6 +140,8 @@ class Call(msgspec.Struct, eq=False):
     watch: "AnswerWatch | None" = None
     """Follows its streamed answer, over all attempts that bring a part of it."""
     answer_findings: list[Finding] = []
+    standings: list[str] = []
+    """How the hardware of each candidate stood; empty where none is asked."""
     waits: Callable[[], object] | None = None
     """Ends its waiting for its turn at a full backend, while it does."""
     committed: bool = False
@@ -449,6 +451,8 @@ class Call(msgspec.Struct, eq=False):
             record.cost_usd = attempt.cost_usd
         elif attempts:
             _add_up(record, self.tokens_moved)
+        if self.standings:
+            _add_energy(record, self.standings)
         if self.reservation is not None:
             self._settle(self.reservation, record)
         if self.verdict is not CLEAN:
@@ -478,6 +482,16 @@ class Call(msgspec.Struct, eq=False):
 def passed_on(headers: Mapping[bytes, bytes]) -> bytes:
     """Header lines of a backend's answer that the caller gets too."""
     return b"".join([b"%b: %b\r\n" % (name, headers[name]) for name in sorted(PASSED_ON & headers.keys())])
+
+
+def _add_energy(record: Record, standings: list[str]) -> None:
+    """Joules and grams of all attempts that took tokens: together, or unknown."""
+    record.standings = standings
+    took = [attempt for attempt in record.attempts if attempt.usage != "none"]
+    joules = [attempt.energy_j for attempt in took if attempt.energy_j is not None]
+    grams = [attempt.co2_g for attempt in took if attempt.co2_g is not None]
+    record.energy_j = sum(joules) if took and len(joules) == len(took) else None
+    record.co2_g = sum(grams) if took and len(grams) == len(took) else None
 
 
 def _add_up(record: Record, tokens_moved: int) -> None:

@@ -16,18 +16,21 @@ import msgspec
 from switchgear.core.authorization import Authorization
 from switchgear.core.errors import ConfigError, Problem
 from switchgear.core.limits import LimitSharing
+from switchgear.core.screening import Screening
 from switchgear.core.snapshot import Snapshot, make_snapshot
 from switchgear.gateway.config_care import check_care
 from switchgear.gateway.config_checks import check_gateway, check_keys, check_names
 from switchgear.gateway.config_decode import Decoder
 from switchgear.gateway.config_files import check_files
-from switchgear.gateway.config_may import check_identities, check_limits, check_policies, check_screen
+from switchgear.gateway.config_may import check_energy, check_identities, check_limits, check_policies, check_screen
 from switchgear.gateway.config_model import Config, Durability, GatewayConfig, GatewayTls, OnJournalFailure
 from switchgear.gateway.config_places import check_backends, check_models
 from switchgear.gateway.config_sketches import check_sketches
 from switchgear.gateway.findings import Findings
 from switchgear.gateway.lines import Lines, dotted
 from switchgear.policy.cedar_files import load_policies
+from switchgear.policy.errors import ScreenError
+from switchgear.policy.screen_files import with_words
 
 __all__ = [
     "Config",
@@ -146,6 +149,7 @@ def _check(raw: dict[str, Any], findings: Findings, environment: Mapping[str, st
     check_identities(config, findings)
     check_policies(config, findings)
     check_limits(config, findings)
+    check_energy(config, findings)
     check_care(config, findings, environment)
     check_screen(config, findings, environment)
     check_sketches(config, findings)
@@ -190,7 +194,7 @@ def snapshot_of(config: Config) -> Snapshot:
         limits=config.limits,
         fair_share=config.fair_share,
         limit_sharing=_sharing(config),
-        screen=config.screen,
+        screen=_screen(config),
         cache=config.cache,
     )
 
@@ -202,3 +206,11 @@ def _sharing(config: Config) -> LimitSharing:
     if budgets and not sharing.database:
         return msgspec.structs.replace(sharing, database=f"sqlite:///{config.gateway.state_dir}/limits.db")
     return sharing
+
+
+def _screen(config: Config) -> Screening | None:
+    """The screen with the words of its lists' files."""
+    try:
+        return with_words(config.screen) if config.screen is not None else None
+    except ScreenError as error:
+        raise ConfigError([Problem(f"screen.{error.path}", error.message, error.remedy)]) from error

@@ -6,6 +6,7 @@ from pathlib import Path as File
 import msgspec
 
 from switchgear.core.errors import ConfigError
+from switchgear.core.health import problem_of
 from switchgear.core.identity import Certificate, Key
 from switchgear.core.screening import Canary
 from switchgear.gateway.config_model import Config
@@ -17,6 +18,7 @@ from switchgear.policy.authz_world import groups_of
 from switchgear.policy.cedar_files import load_policies
 from switchgear.policy.cedar_schema import World
 from switchgear.policy.errors import ScreenError
+from switchgear.policy.screen_files import with_words
 
 
 def check_identities(config: Config, findings: Findings) -> None:
@@ -39,6 +41,14 @@ def _unknown_models(config: Config) -> list[Path]:
     return [
         (*path, index) for path, models in named for index, model in enumerate(models) if model not in config.models
     ]
+
+
+def check_energy(config: Config, findings: Findings) -> None:
+    """What a grid's series says can be used."""
+    for name, backend in config.backends.items():
+        grid = backend.energy.grid if backend.energy is not None else None
+        if grid is not None and (problem := problem_of(grid)):
+            findings.refuse(("backends", name, "energy", "grid"), problem, "See docs/rehearsal.md.")
 
 
 def check_limits(config: Config, findings: Findings) -> None:
@@ -78,7 +88,7 @@ def check_screen(config: Config, findings: Findings, environment: Mapping[str, s
             findings.refuse((*path, "token_file"), "names a file that is not there", "Write the token into it.")
         canaries.append(Canary(name=canary.name, token=canary.token or f"not read: {canary.name}"))
     try:
-        Screen(msgspec.structs.replace(config.screen, canaries=tuple(canaries)))
+        Screen(msgspec.structs.replace(with_words(config.screen), canaries=tuple(canaries)))
     except ScreenError as error:
         findings.refuse(("screen", *path_of(error.path)), error.message, error.remedy)
 

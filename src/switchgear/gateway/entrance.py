@@ -21,6 +21,7 @@ from switchgear.gateway.care import Care
 from switchgear.gateway.dispatch import Dispatch
 from switchgear.gateway.errors import Refused
 from switchgear.gateway.head import ASSUMED_COMPLETION_TOKENS, CallHead, read_head
+from switchgear.gateway.health import Standing
 from switchgear.gateway.strategies import STRATEGIES, Ask
 from switchgear.gateway.table import Admission, Plan, Route, Target
 from switchgear.identity.model import Principal
@@ -158,6 +159,8 @@ class Entrance:
         if len(candidates) > 1 and strategy != "priority":
             ask = Ask(now_s, head.prompt_tokens(4.0), head.max_tokens or ASSUMED_COMPLETION_TOKENS, self._random)
             candidates = STRATEGIES[strategy](candidates, ask)
+        if route.metered:
+            call.standings = [standing_of(target, now_s) for target in candidates]
         reach = call.reach
         if reach is not None and not reach.uniform:  # some may be asked later only: after a failure, or beside another
             first = reach.allowed[_FIRST]
@@ -252,6 +255,12 @@ class Entrance:
 def limited(told: LimitRefusal) -> Refused:
     """The error for a call that a limit refuses: which, and what to do."""
     return Refused(told.code.value, f"{told.message} {told.remedy}", retry_after_s=told.retry_after_s)
+
+
+def standing_of(target: Target, now_s: float) -> str:
+    """How a target's hardware stands; unknown where nobody tells."""
+    health = target.backend_state.health
+    return health.standing(now_s).value if health is not None else Standing.UNKNOWN.value
 
 
 def _screened(call: Call, head: CallHead, verdict: Verdict) -> None:

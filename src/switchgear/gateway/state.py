@@ -79,6 +79,10 @@ class LiveState:
         """The state of a backend, with the bound that its present settings give."""
         state = self.backends.setdefault(name, BackendState())
         state.max_in_flight = backend.max_in_flight
+        if backend.health is None and backend.energy is None:
+            state.health = None
+        elif state.health is None or (state.health.source, state.health.energy) != (backend.health, backend.energy):
+            state.health = BackendHealth(backend.health, backend.energy)
         return state
 
     def target(self, backend_name: str, model: str, backend: Backend) -> TargetState:

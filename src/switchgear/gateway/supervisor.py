@@ -67,7 +67,7 @@ class Supervisor:
         self._tasks = TaskOwner("supervisor")
         self._stopping = asyncio.Event()
         self._sockets: list[socket.socket] = []
-        self._sketches: "Keeper | None" = None
+        self._sketches: Keeper | None = None
 
     @property
     def stopping(self) -> bool:

@@ -118,6 +118,7 @@ class Route:
         "config",
         "every",
         "judge",
+        "metered",
         "name",
         "places",
         "resorts",
@@ -154,7 +155,9 @@ class Route:
         """Says whether an answer is unsure, so that `config.escalate.to` is asked."""
         self.resorts = config.last_resort
         in_order = config.hedge is None and (config.strategy == "priority" or len(targets) == 1)
-        self.straight = in_order and self.cache is None and self.judge is None
+        self.metered = any(target.backend_state.health is not None for target in targets)
+        """Whether the hardware of a target is asked how it is, or its energy is counted."""
+        self.straight = in_order and self.cache is None and self.judge is None and not self.metered
         """Whether the targets are asked in their order and one at a time, and an answer is the caller's as it comes."""
         self.cared = self.cache is not None or self.judge is not None or bool(self.resorts)
         """Whether something beside asking the targets is done for its calls; see `gateway.care`."""

@@ -26,6 +26,7 @@ from switchgear.gateway.call import Desk
 from switchgear.gateway.channel import Channel
 from switchgear.gateway.config import GatewayConfig
 from switchgear.gateway.errors import CATALOGUE, error_body
+from switchgear.gateway.health_poller import HealthPoller
 from switchgear.gateway.probe import Prober
 from switchgear.gateway.recorder import ChannelRecorder
 from switchgear.gateway.sketching import Sketches
@@ -71,6 +72,7 @@ class Worker:
         self._channel: Channel | None = None
         self._config: GatewayConfig | None = None
         self._leaser: Leaser | None = None
+        self._poller: HealthPoller | None = None
         self._cache: CacheKeeper | None = None
         self._tasks = TaskOwner("worker")
         self._grace_s = 0.0
@@ -123,6 +125,8 @@ class Worker:
         gateway = self._gateway = Gateway(table, desk)
         self._prober = Prober(gateway, builder)
         self._prober.start(start.snapshot)
+        self._poller = HealthPoller(self._clock)
+        await self._watch_health()
         if sharing.database:
             name = f"{desk.name}/{os.urandom(6).hex()}"  # a fresh one for each start: what the last one leased runs out
             store = open_store(sharing.database, self._clock)
@@ -165,7 +169,14 @@ class Worker:
         await asyncio.to_thread(self._builder.screen, snapshot)  # compiling takes a second, and calls go on meanwhile
         self._gateway.serve(self._builder.build(snapshot))
         self._prober.start(snapshot)
+        await self._watch_health()
         return snapshot.id
+
+    async def _watch_health(self) -> None:
+        """Ask the backends that are served how their hardware is."""
+        if self._gateway is not None and self._poller is not None:
+            states = self._gateway.backend_states()
+            await self._poller.watch({name: one.health for name, one in states.items() if one.health is not None})
 
     async def _journal(self, content: msgspec.Raw) -> object:
         if self._recorder is not None:
@@ -213,6 +224,8 @@ class Worker:
         if self._prober is not None:
             await self._prober.close()
         await self._tasks.close()
+        if self._poller is not None:
+            await self._poller.close()
         if self._builder is not None:
             await self._builder.identities.close()
         if self._leaser is not None:
