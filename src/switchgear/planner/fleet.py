@@ -10,13 +10,16 @@ from typing import Annotated
 
 import msgspec
 
+from switchgear.core.authorization import Authorization, Jurisdiction, Team, Word
 from switchgear.core.data_class import DataClass
+from switchgear.core.errors import ConfigError
 from switchgear.core.snapshot import Breaker, Count, Kind, Name, Prices, Retry, Seconds, Timeouts
 from switchgear.hardware.link import Link
 from switchgear.hardware.model import Precision, Profile
 from switchgear.hardware.power import Host, PowerModel
 from switchgear.hardware.thermal import Thermal
 from switchgear.planner.errors import BadFleet
+from switchgear.planner.fleet_policy import CalledModel, DefaultCaller, FleetPolicy, Who, authorization_of, with_texts
 
 Factor = Annotated[float, msgspec.Meta(gt=0, le=1000)]
 MOST_PLACES = 16
@@ -83,7 +86,16 @@ class Place(Part, frozen=True, kw_only=True):
     prefix_cache: bool = True
     balance: Balance = Balance.LEAST_LOADED
     strictest: DataClass | None = None
-    """The strictest data class that may go there. Where not given: internal for a cloud, restricted for all else."""
+    """The strictest data class that may go there. Where not given: internal for a cloud, restricted for all else.
+    Of a fleet with policies they decide, and it cannot be given."""
+    region: str = ""
+    """Where it stands, as policies know it. Empty: not known."""
+    jurisdiction: Jurisdiction = ""
+    labels: tuple[Word, ...] = ()
+    """Words that policies may ask for."""
+    attested: bool = False
+    model_there: str = ""
+    """The model's name there, as policies know it; the fleet's `model` where not given."""
     context_window: Count | None = None
     """Tokens of prompt and answer together; the model's where not given, and never more than a unit's KV cache holds."""
     prices: Prices | None = None
@@ -146,6 +158,12 @@ class Fleet(Part, frozen=True, kw_only=True):
     deadline_s: Seconds = 300.0
     rescue: bool = True
     """Whether a stream that broke after its first token is carried on by another place."""
+    policy: FleetPolicy = FleetPolicy()
+    teams: dict[str, Team] = {}
+    principals: dict[str, Who] = {}
+    models: dict[str, CalledModel] = {}
+    """Names that are called, where policies tell them apart; one, the fleet's `model`, where none is given."""
+    caller: DefaultCaller | None = None
 
     def __post_init__(self) -> None:
         if not self.places:
@@ -157,6 +175,35 @@ class Fleet(Part, frozen=True, kw_only=True):
         names = [place.name for place in self.places]
         if len(set(names)) < len(names):
             raise BadFleet(f"fleet {self.name!r} has two places of one name; name each once")
+        strict = [place.name for place in self.places if place.strictest is not None]
+        if strict and self.has_policies:
+            raise BadFleet(
+                f"fleet {self.name!r} has policies, and place {strict[0]!r} says `strictest`; policies decide: take one of them out"
+            )
+
+    @property
+    def has_policies(self) -> bool:
+        """Whether Cedar policies decide where calls may go."""
+        return bool(self.policy.files or self.policy.texts)
+
+    @property
+    def called(self) -> dict[str, CalledModel]:
+        """Names that are called, with what policies know of them."""
+        return self.models or {self.model: CalledModel()}
+
+    def authorization(self) -> tuple[Authorization, tuple[str, ...]]:
+        """What policies decide from, checked, and warnings. Raises BadFleet with all that is wrong."""
+        places = {place.name: place for place in self.places}
+        try:
+            made, warnings = authorization_of(self.policy, places, self.called, self.teams, self.principals_known)
+        except ConfigError as error:
+            raise BadFleet(f"the policies of fleet {self.name!r} cannot be used:\n{error}") from error
+        return made, tuple(str(warning) for warning in warnings)
+
+    @property
+    def principals_known(self) -> dict[str, Who]:
+        """Those of the file, the default caller among them."""
+        return {**({self.caller.name: self.caller} if self.caller is not None else {}), **self.principals}
 
     def place(self, name: str) -> Place:
         """The place of this name. Raises BadFleet."""
@@ -173,14 +220,20 @@ class Fleet(Part, frozen=True, kw_only=True):
 
 
 def read_fleet(file: Path) -> Fleet:
-    """A fleet from a TOML file: the keys of `Fleet`, and `[[places]]`. Raises BadFleet."""
+    """A fleet from a TOML file: the keys of `Fleet`, and `[[places]]`; its policies are read and checked too. Raises BadFleet."""
     try:
-        return msgspec.toml.decode(file.read_bytes(), type=Fleet)
+        fleet = msgspec.toml.decode(file.read_bytes(), type=Fleet)
+        if fleet.policy.files:
+            fleet = msgspec.structs.replace(fleet, policy=with_texts(fleet.policy))
+        fleet.authorization()
     except OSError as error:
         raise BadFleet(f"{file} cannot be read: {error.strerror}; give the path of a fleet's file") from error
     except BadFleet as error:
         raise BadFleet(f"{file}: {error}") from error
+    except ConfigError as error:
+        raise BadFleet(f"{file}: its policies cannot be read: {error}") from error
     except msgspec.ValidationError as error:
         raise BadFleet(f"{file}: {error}; docs/planner.md lists the keys") from error
     except msgspec.DecodeError as error:
         raise BadFleet(f"{file} is no TOML: {error}; correct it") from error
+    return fleet

@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from switchgear.core.authorization import Purpose
 from switchgear.core.data_class import DataClass
 from switchgear.core.record import Attempt, AttemptKind, AttemptOutcome
 from switchgear.core.snapshot import Backend, Capabilities, Endpoint, Model, make_snapshot
@@ -21,11 +22,13 @@ from switchgear.gateway.table import Admission, Builder, Target
 from switchgear.planner.errors import BadFleet
 from switchgear.planner.fleet import Fleet
 from switchgear.planner.fleet_physics import Site
+from switchgear.planner.routing_policy import Admissions
+from switchgear.planner.simulate_model import PolicyGroup
+from switchgear.planner.workload import CLASSES, Caller
 
 if TYPE_CHECKING:
     from switchgear.gateway.call import Call
 
-_MODEL = "planned"
 _WORD = (1 << 64) - 1
 
 
@@ -90,7 +93,7 @@ class PlannedCall:
         self.head = PlannedHead(
             endpoint=Endpoint.CHAT,
             fields={},
-            model=_MODEL,
+            model="planned",
             streamed=True,
             max_tokens=output_tokens,
             tokens=prompt_tokens,
@@ -103,7 +106,8 @@ class PlannedCall:
 
     def may_go(self, target: Target, kind: AttemptKind) -> bool:
         """Whether the call's data may go there, asked once more for each attempt."""
-        return target in self.admission.targets
+        reach = self.admission.reach
+        return reach is None or target in reach.allowed[kind]
 
     def note(self, target: Target) -> None:
         """One more attempt."""
@@ -130,7 +134,7 @@ class PlannedCall:
         if self.chain is None or len(self.attempts) > self.route.config.retry.attempts or now_s >= self.deadline_s:
             return None
         for target in self.chain.rescuers(now_s):
-            if target not in self.rescued:
+            if target not in self.rescued and self.may_go(target, AttemptKind.RESCUE):
                 if not self.route.state.retries.take(now_s):
                     return None
                 self.rescued.add(target)
@@ -139,43 +143,53 @@ class PlannedCall:
 
 
 class Router:
-    """The route of a fleet, and for each data class where it may go."""
+    """The routes of a fleet, and for each group of calls where it may go. Raises BadFleet."""
 
     def __init__(self, fleet: Fleet, sites: Sequence[Site]) -> None:
         if fleet.strategy not in STRATEGIES:
             raise BadFleet(f"there is no strategy {fleet.strategy!r}; choose one of {', '.join(STRATEGIES)}")
         backends = {site.place.name: _backend(site) for site in sites}
-        targets = tuple(TargetConfig(backend=site.place.name, model=_MODEL, weight=site.place.weight) for site in sites)
-        model = Model(targets=targets, strategy=fleet.strategy, retry=fleet.retry, deadline_s=fleet.deadline_s)
-        route = Builder({}).build(make_snapshot(backends, {_MODEL: model}, ())).routes[_MODEL]
+        table = Builder({}).build(make_snapshot(backends, _models(fleet), (), authorization=fleet.authorization()[0]))
+        route = next(iter(table.routes.values()))
+        for other in table.routes.values():
+            other.state = route.state  # one retry budget for all names, as the fast simulation has it
         self.targets = route.targets
-        self._admissions = {
-            one.rank: Admission(
-                route,
-                one,
-                one.value,
-                None,
-                tuple(t for t, site in zip(route.targets, sites, strict=True) if site.place.allowed.rank >= one.rank),
-                (),
-            )
-            for one in DataClass
-        }
+        self._admissions = Admissions(fleet, table)
         self._strategy = STRATEGIES[fleet.strategy]
         self._plain = fleet.strategy == "priority"
 
-    def call(self, draws: Draws, rank: int, prompt_tokens: int, output_tokens: int, deadline_s: float) -> PlannedCall:
-        """A call of this data class."""
-        return PlannedCall(self._admissions[rank], draws, prompt_tokens, output_tokens, deadline_s)
+    def group(self, caller: Caller, data_class: DataClass) -> int:
+        """The number of a call's group. Raises BadFleet where the fleet does not say what policies ask of it."""
+        return self._admissions.group(caller, data_class)
+
+    def row(self, group: int) -> Sequence[int]:
+        """Where its calls may go, as `planner.admitting` has it."""
+        return self._admissions.row(group)
+
+    def rank(self, group: int) -> int:
+        """Of the data class that its calls count as."""
+        return CLASSES.index(DataClass(self._admissions.made[group].class_word))
+
+    def describe(self, group: int, calls: int) -> PolicyGroup:
+        """What was decided, in words."""
+        return self._admissions.describe(group, calls)
+
+    def call(self, draws: Draws, group: int, prompt_tokens: int, output_tokens: int, deadline_s: float) -> PlannedCall:
+        """A call of this group."""
+        return PlannedCall(self._admissions.made[group], draws, prompt_tokens, output_tokens, deadline_s)
 
     def order(self, call: PlannedCall, now_s: float) -> bool:
-        """Find and order the candidates, as `gateway.app` does. Returns whether a place was only busy, where there is none."""
-        route = call.route
+        """Find and order the candidates, as `gateway.entrance` does. Returns whether a place was only busy, where there is none."""
+        route, reach = call.route, call.admission.reach
         found, ruled_out = candidates_of(route, call.head, now_s, call.admission)
-        if not found:
+        if not any(call.may_go(target, AttemptKind.FIRST) for target in found):
             return any(out.reason in ("breaker_open", "full") for out in ruled_out)
         if len(found) > 1 and not self._plain:
             found = self._strategy(found, Ask(now_s, call.head.tokens, call.head.max_tokens, call.draws))
-        if found[0].state.rest_until_s > now_s:
+        if reach is not None and not reach.uniform:  # some may be asked later only: after a failure
+            first = reach.allowed[Purpose.FIRST]
+            found.sort(key=lambda target: (target not in first, target.state.rest_until_s > now_s))
+        elif found[0].state.rest_until_s > now_s:
             found.sort(key=lambda target: target.state.rest_until_s > now_s)
         call.candidates = list(found)
         route.state.retries.call(now_s)
@@ -184,8 +198,11 @@ class Router:
     def rested(self, call: PlannedCall, now_s: float) -> None:
         """Candidates anew after a rest, as `gateway.dispatch` does."""
         free, _ = candidates_of(call.route, call.head, now_s, call.admission)
-        call.candidates = [target for target in call.candidates if target in free]
-        call.candidates.sort(key=lambda target: max(target.state.rest_until_s, now_s))
+        found = [target for target in call.candidates if target in free]
+        found.sort(
+            key=lambda target: (not call.may_go(target, AttemptKind.FIRST), max(target.state.rest_until_s, now_s))
+        )
+        call.candidates = found if found and call.may_go(found[0], AttemptKind.FIRST) else []
 
 
 def is_busy(target: Target, now_s: float) -> bool:
@@ -193,10 +210,32 @@ def is_busy(target: Target, now_s: float) -> bool:
     return bool(busy(target, now_s))
 
 
+def _models(fleet: Fleet) -> dict[str, Model]:
+    targets = tuple(
+        TargetConfig(backend=place.name, model=place.model_there or fleet.model, weight=place.weight)
+        for place in fleet.places
+    )
+    return {
+        name: Model(
+            targets=targets,
+            strategy=fleet.strategy,
+            retry=fleet.retry,
+            deadline_s=fleet.deadline_s,
+            labels=said.labels,
+            data_class=said.data_class,
+        )
+        for name, said in fleet.called.items()
+    }
+
+
 def _backend(site: Site) -> Backend:
     place = site.place
     return Backend(
         kind=place.kind,
+        region=place.region,
+        jurisdiction=place.jurisdiction,
+        labels=place.labels,
+        attested=place.attested,
         base_url="http://127.0.0.1:9/v1",  # nobody is asked: a pool opens a connection only for a call
         max_in_flight=site.max_in_flight,
         prices=place.prices,

@@ -10,16 +10,21 @@ between tokens; that concurrent calls share the blocks of a common beginning in 
 
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
+from switchgear.planner.admitting import Admitting, Residency
 from switchgear.planner.errors import BadWorkload
 from switchgear.planner.fleet import Fleet
-from switchgear.planner.fleet_physics import sources
+from switchgear.planner.fleet_physics import sites_of, sources
 from switchgear.planner.simulate_arrays import Table
 from switchgear.planner.simulate_fast import Sink, run_fast
 from switchgear.planner.simulate_measure import Measure
 from switchgear.planner.simulate_model import Result
 from switchgear.planner.simulate_result import Totals, result_of, totals_of
 from switchgear.planner.workload import Workload
+
+if TYPE_CHECKING:
+    from switchgear.planner.routing import Router
 
 
 class Method(StrEnum):
@@ -50,20 +55,40 @@ def simulate(
             sink(ended)
 
     parts = _watched(workload.parts() if isinstance(workload, Workload) else workload, source)
-    totals = _run(fleet, parts, seed, Method(method), count)
+    method = Method(method)
+    warnings = fleet.authorization()[1]
+    router = _router(fleet) if method is Method.DETAILED or fleet.has_policies else None
+    admitting = Admitting(fleet, router or Residency(fleet))
+    totals = _run(fleet, parts, seed, method, count, router, admitting)
     if not measure.calls:
         raise BadWorkload("the workload holds no call; give a trace with at least one, or generate a workload")
     inputs = {"workload": source[0], "seed": str(seed), "fleet": fleet.name, **sources(fleet)}
-    return result_of(fleet, source[0], str(Method(method)), seed, measure, totals, inputs)
+    inputs |= {f"policy.warning.{number}": warning for number, warning in enumerate(warnings, start=1)}
+    return result_of(fleet, source[0], str(method), seed, measure, totals, admitting.result(), inputs)
 
 
-def _run(fleet: Fleet, parts: Iterable[Workload], seed: int, method: Method, sink: Sink) -> Totals:
+def _run(
+    fleet: Fleet,
+    parts: Iterable[Workload],
+    seed: int,
+    method: Method,
+    sink: Sink,
+    router: "Router | None",
+    admitting: Admitting,
+) -> Totals:
     if method is Method.FAST:
-        return totals_of(run_fast(fleet, parts, seed, sink))
-    # only here: it brings the whole gateway with it, and the fast simulation needs none of it
+        return totals_of(run_fast(fleet, parts, seed, sink, admitting))
     from switchgear.planner.simulate_detailed import run_detailed
 
-    return run_detailed(fleet, parts, seed, sink)
+    assert router is not None  # noqa: S101  made for this method
+    return run_detailed(fleet, parts, seed, sink, router, admitting)
+
+
+def _router(fleet: Fleet) -> "Router":
+    # only here: it brings the whole gateway with it, and the fast simulation of a fleet without policies needs none of it
+    from switchgear.planner.routing import Router
+
+    return Router(fleet, sites_of(fleet))
 
 
 def _watched(parts: Iterable[Workload], source: list[str]) -> Iterable[Workload]:

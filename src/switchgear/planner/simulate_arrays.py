@@ -39,7 +39,7 @@ PLACE = np.dtype(
         # the way there
         ("link_s", "f8"), ("link_byte_s", "f8"), ("link_free_s", "f8"), ("link_down", "i1"), ("link_busy_s", "f8"),
         # what the gateway holds of it
-        ("rank", "i1"), ("window", "i8"), ("max_in_flight", "i8"), ("in_flight", "i8"), ("weight", "f8"),
+        ("window", "i8"), ("max_in_flight", "i8"), ("in_flight", "i8"), ("weight", "f8"),
         ("usd_in", "f8"), ("usd_out", "f8"), ("rest_until_s", "f8"), ("peak_s", "f8"), ("last_s", "f8"),
         ("connect_s", "f8"), ("first_token_s", "f8"), ("total_s", "f8"), ("first_head", "i8"), ("first_tail", "i8"),
         ("all_head", "i8"), ("all_tail", "i8"),
@@ -77,6 +77,8 @@ CALL = np.dtype(
         ("status", "i1"), ("place", "i8"), ("unit", "i8"), ("asked_s", "f8"), ("first_s", "f8"), ("ttft_s", "f8"), ("probe", "i1"),
         ("generated", "i8"), ("joined", "i8"), ("computed", "i8"), ("chunk", "i8"), ("blocks", "i8"), ("cached", "i8"),
         ("submitted_s", "f8"), ("queue_s", "f8"), ("next_place", "i8"), ("tried", "i8"), ("rescued", "i8"), ("serial", "i8"),
+        # bits of places: for any attempt, the first, a fallback, a retry, a rescue; and whether these differ
+        ("may", "i8"), ("may_first", "i8"), ("may_next", "i8"), ("may_again", "i8"), ("may_rescue", "i8"), ("may_differ", "i8"),
         ("prev", "i8"), ("next", "i8"), ("first_prev", "i8"), ("first_next", "i8"), ("all_prev", "i8"), ("all_next", "i8"), ("spare", "i8"),
     ]
 )  # fmt: skip
@@ -93,7 +95,7 @@ ENDED = np.dtype(
     ]
 )  # fmt: skip
 # Why a call without a whole answer ended so.
-NO_REASON, NO_CANDIDATE, FULL, BROKEN_PLACE, TIMED_OUT, LOST = 0, 1, 2, 3, 4, 5
+NO_REASON, NO_CANDIDATE, FULL, BROKEN_PLACE, TIMED_OUT, LOST, FORBIDDEN = 0, 1, 2, 3, 4, 5, 6
 
 WORLD = np.dtype(
     [
@@ -138,6 +140,10 @@ class Arrivals(NamedTuple):
     prompt: NDArray[np.int64]
     output: NDArray[np.int64]
     rank: NDArray[np.int8]
+    group: NDArray[np.int64]
+    """Row in `groups`."""
+    groups: NDArray[np.int64]
+    """Where calls may go (columns: `planner.admitting`)."""
     block_ids: NDArray[np.int64]
     block_ends: NDArray[np.int64]
     block_tokens: int

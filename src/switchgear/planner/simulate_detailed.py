@@ -9,6 +9,7 @@ import numpy as np
 
 from switchgear.gateway.table import Target
 from switchgear.planner import simulate_arrays as tables
+from switchgear.planner.admitting import Admitting
 from switchgear.planner.fleet import Fleet
 from switchgear.planner.fleet_physics import BYTES_PER_TOKEN, sites_of
 from switchgear.planner.routing import Draws, PlannedCall, Router, is_busy
@@ -53,17 +54,20 @@ class _Call:
         self.block_tokens = 0
 
 
-def run_detailed(fleet: Fleet, parts: Iterable[Workload], seed: int, sink: Sink) -> Totals:
+def run_detailed(
+    fleet: Fleet, parts: Iterable[Workload], seed: int, sink: Sink, router: Router, admitting: Admitting
+) -> Totals:
     """Simulate calls that come in pieces, in order. Raises BadFleet."""
-    return _Run(fleet, seed, sink).run(parts)
+    return _Run(fleet, seed, sink, router, admitting).run(parts)
 
 
 class _Run:
-    def __init__(self, fleet: Fleet, seed: int, sink: Sink) -> None:
+    def __init__(self, fleet: Fleet, seed: int, sink: Sink, router: Router, admitting: Admitting) -> None:
         self.fleet = fleet
         self.seed = seed
         self.sites = sites_of(fleet)
-        self.router = Router(fleet, self.sites)
+        self.router = router
+        self.admitting = admitting
         self.tables = new_state(fleet, seed)  # numbers of places and units, as the fast simulation has them
         self.places = [
             DetailedPlace[_Call](site, target) for site, target in zip(self.sites, self.router.targets, strict=True)
@@ -88,9 +92,11 @@ class _Run:
         for part in parts:
             end_s = float(np.nextafter(part.at_s[-1], math.inf))
             self._plan_edges(until_s, end_s)
+            groups = self.admitting.groups_of(part)
+            ranks = self.admitting.ranks_of(groups)
             for row in range(len(part)):
                 self._advance(float(part.at_s[row]))
-                self._arrive(_call_of(part, row, number))
+                self._arrive(_call_of(part, row, number, int(ranks[row])), int(groups[row]))
                 number += 1
             until_s = end_s
             self._flush()
@@ -133,11 +139,14 @@ class _Run:
 
     # -- one call --
 
-    def _arrive(self, call: _Call) -> None:
+    def _arrive(self, call: _Call, group: int) -> None:
         now_s = call.at_s
         self._live += 1
         draws = Draws(self.seed, call.id)
-        call.planned = self.router.call(draws, call.rank, call.prompt, call.output, now_s + self.fleet.deadline_s)
+        call.planned = self.router.call(draws, group, call.prompt, call.output, now_s + self.fleet.deadline_s)
+        if not call.planned.admission.targets:
+            self._end(call, now_s, tables.REFUSED, self.router.row(group)[-1])
+            return
         full = self.router.order(call.planned, now_s)
         if not call.planned.candidates:
             self._end(call, now_s, tables.REFUSED, tables.FULL if full else tables.NO_CANDIDATE)
@@ -380,11 +389,11 @@ class _Run:
         return Totals(units, places, self.now_s, self._retries, self._timeouts)
 
 
-def _call_of(part: Workload, row: int, number: int) -> _Call:
+def _call_of(part: Workload, row: int, number: int, rank: int) -> _Call:
     blocks: tuple[int, ...] = ()
     if part.shares_prefixes:
         blocks = tuple(part.block_ids[part.block_ends[row] : part.block_ends[row + 1]].tolist())
     prompt, output = int(part.prompt_tokens[row]), int(part.output_tokens[row])
-    call = _Call(number, float(part.at_s[row]), prompt, output, int(part.data_class[row]), blocks)
+    call = _Call(number, float(part.at_s[row]), prompt, output, rank, blocks)
     call.block_tokens = part.block_tokens
     return call

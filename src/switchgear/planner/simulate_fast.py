@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from switchgear.planner.admitting import Admitting
 from switchgear.planner.fleet import Fleet
 from switchgear.planner.simulate_arrays import Arrivals, State, Table
 from switchgear.planner.simulate_compile import need_numba
@@ -16,7 +17,7 @@ Sink = Callable[[Table], None]
 _FOREVER = np.inf
 
 
-def run_fast(fleet: Fleet, parts: Iterable[Workload], seed: int, sink: Sink) -> State:
+def run_fast(fleet: Fleet, parts: Iterable[Workload], seed: int, sink: Sink, admitting: Admitting) -> State:
     """Simulate calls that come in pieces, in order, with times that go on from piece to piece.
 
     Returns the state at the end. Raises MissingExtra without numba, and BadFleet.
@@ -26,7 +27,7 @@ def run_fast(fleet: Fleet, parts: Iterable[Workload], seed: int, sink: Sink) -> 
     first_id, until_s = 0, 0.0
     last: Arrivals | None = None
     for part in parts:
-        arrivals = _arrivals(part, first_id)
+        arrivals = _arrivals(part, first_id, admitting)
         state.world["part"] += 1
         end_s = float(np.nextafter(part.at_s[-1], _FOREVER))
         state = _with_edges(state, fleet, until_s, end_s)
@@ -59,12 +60,15 @@ def _with_edges(state: State, fleet: Fleet, start_s: float, end_s: float) -> Sta
     return state._replace(edges=np.concatenate([left, edges_between(fleet, start_s, end_s)]))
 
 
-def _arrivals(part: Workload, first_id: int) -> Arrivals:
+def _arrivals(part: Workload, first_id: int, admitting: Admitting) -> Arrivals:
+    groups = admitting.groups_of(part)
     return Arrivals(
         np.ascontiguousarray(part.at_s),
         np.ascontiguousarray(part.prompt_tokens),
         np.ascontiguousarray(part.output_tokens),
-        np.ascontiguousarray(part.data_class),
+        admitting.ranks_of(groups),
+        groups,
+        admitting.rows,
         np.ascontiguousarray(part.block_ids),
         np.ascontiguousarray(part.block_ends),
         part.block_tokens,

@@ -78,7 +78,12 @@ def arrive(k: State, a: Arrivals, row: int) -> None:
     c.row, c.part, c.deadline_s = row, w.part, now_s + w.deadline_s
     c.attempts, c.draws, c.order_n, c.generated, c.cached, c.tried, c.rescued = 0, 0, 0, 0, 0, 0, 0
     c.place, c.unit, c.status, c.queue_s, c.ttft_s = NOBODY, NOBODY, NOWHERE, -1.0, math.nan
-    full = False
+    g = a.groups[a.group[row]]
+    c.may, c.may_first, c.may_next, c.may_again, c.may_rescue, c.may_differ = g[0], g[1], g[2], g[3], g[4], g[5]
+    if c.may == 0:
+        end(k, call, now_s, REFUSED, g[6])
+        return
+    full, begins = False, False
     for place in range(k.places.size):
         if not fits(k, place, call):
             continue
@@ -87,7 +92,8 @@ def arrive(k: State, a: Arrivals, row: int) -> None:
             continue
         k.order[call, c.order_n] = place
         c.order_n += 1
-    if c.order_n == 0:
+        begins = begins or c.may_first >> place & 1 != 0
+    if not begins:
         end(k, call, now_s, REFUSED, FULL if full else NO_CANDIDATE)
         return
     arrange(k, call, now_s)
@@ -118,19 +124,27 @@ def rested(k: State, a: Arrivals, call: int, now_s: float) -> None:
         if not busy(k, order[i], now_s):
             order[n] = order[i]
             n += 1
-    if n == 0:
+    for i in range(1, n):
+        place, j = order[i], i
+        while j > 0 and _after(k, call, order[j - 1], place, now_s):
+            order[j] = order[j - 1]
+            j -= 1
+        order[j] = place
+    if n == 0 or not c.may_first >> order[0] & 1:
         end(k, call, now_s, REFUSED, FULL)
         return
     c.order_n = n
     c.remaining = (1 << n) - 2
-    for i in range(1, n):
-        place, j = order[i], i
-        until_s = max(k.places[place].rest_until_s, now_s)
-        while j > 0 and max(k.places[order[j - 1]].rest_until_s, now_s) > until_s:
-            order[j] = order[j - 1]
-            j -= 1
-        order[j] = place
     ask_first(k, a, call, now_s)
+
+
+@compiled
+def _after(k: State, call: int, one: int, other: int, now_s: float) -> bool:
+    """Whether one place comes after the other: a first attempt may not go there, or it rests for longer."""
+    first = k.calls[call].may_first
+    if (first >> one & 1) != (first >> other & 1):
+        return bool(first >> other & 1)
+    return bool(max(k.places[one].rest_until_s, now_s) > max(k.places[other].rest_until_s, now_s))
 
 
 @compiled

@@ -74,6 +74,7 @@ def _copy(k: State, call: int, other: int) -> None:
     )
     o.place, o.unit, o.asked_s, o.first_s, o.ttft_s = c.place, c.unit, c.asked_s, c.first_s, c.ttft_s
     o.probe, o.queue_s, o.cached, o.tried, o.rescued, o.generated = c.probe, c.queue_s, c.cached, c.tried, c.rescued, 0
+    o.may_next, o.may_again, o.may_rescue = c.may_next, c.may_again, c.may_rescue
     for i in range(k.order.shape[1]):
         k.order[other, i] = k.order[call, i]
         k.again[other, 0, i] = k.again[call, 0, i]
@@ -129,7 +130,13 @@ def _rescue(k: State, a: Arrivals, call: int, now_s: float, reason: int) -> None
                 place = k.order[call, i]
                 open_to_it = c.remaining >> i & 1 if new == 0 else k.again[call, 0, place] < math.inf
                 rests = k.places[place].rest_until_s > now_s
-                if not open_to_it or c.rescued >> i & 1 or rests or busy(k, place, now_s):
+                if (
+                    not c.may_rescue >> place & 1
+                    or not open_to_it
+                    or c.rescued >> i & 1
+                    or rests
+                    or busy(k, place, now_s)
+                ):
                     continue
                 if not budget_take(k, now_s):
                     break
@@ -148,7 +155,9 @@ def _go_on(k: State, a: Arrivals, call: int, now_s: float, reason: int) -> None:
         return
     for i in range(c.order_n):
         place = k.order[call, i]
-        if c.remaining >> i & 1 and not busy(k, place, now_s) and k.places[place].rest_until_s <= now_s:
+        if not c.remaining >> i & 1 or not c.may_next >> place & 1:
+            continue
+        if not busy(k, place, now_s) and k.places[place].rest_until_s <= now_s:
             if not budget_take(k, now_s):
                 end(k, call, now_s, FAILED, reason)
                 return
@@ -159,7 +168,7 @@ def _go_on(k: State, a: Arrivals, call: int, now_s: float, reason: int) -> None:
     for i in range(c.order_n):
         place = k.order[call, i]
         when_s = k.again[call, 0, place]
-        if when_s < best_s and _open_by(k, place, when_s, now_s):
+        if when_s < best_s and c.may_again >> place & 1 and _open_by(k, place, when_s, now_s):
             best, best_s = place, when_s
     if best == NOBODY or max(best_s, now_s) >= c.deadline_s or not budget_take(k, now_s):
         end(k, call, now_s, FAILED, reason)

@@ -194,9 +194,9 @@ def busy(k: State, place: int, now_s: float) -> bool:
 
 @compiled
 def fits(k: State, place: int, call: int) -> bool:
-    """Whether the data class may go there and the call is not surely too long."""
+    """Whether at least one of the call's attempts may go there and it is not surely too long."""
     p, c = k.places[place], k.calls[call]
-    return bool(c.rank <= p.rank and c.prompt * _SURE + c.output <= p.window)
+    return bool(c.may >> place & 1 and c.prompt * _SURE + c.output <= p.window)
 
 
 @compiled
@@ -243,7 +243,9 @@ def arrange(k: State, call: int, now_s: float) -> None:
             for j in range(at, 0, -1):
                 order[j] = order[j - 1]
             order[0] = place
-    if k.places[order[0]].rest_until_s > now_s:  # it asked to be left alone: whoever did not comes first
+    if c.may_differ:
+        _first_ones_first(k, call, now_s)
+    elif k.places[order[0]].rest_until_s > now_s:  # it asked to be left alone: whoever did not comes first
         for i in range(1, n):
             place, j = order[i], i
             if k.places[place].rest_until_s <= now_s:
@@ -251,6 +253,25 @@ def arrange(k: State, call: int, now_s: float) -> None:
                     order[j] = order[j - 1]
                     j -= 1
                 order[j] = place
+
+
+@compiled
+def _first_ones_first(k: State, call: int, now_s: float) -> None:
+    """Who may be asked later only comes last, and of each kind who asked to be left alone."""
+    c, order = k.calls[call], k.order[call]
+    for i in range(1, c.order_n):
+        place, j = order[i], i
+        key = _later(k, call, place, now_s)
+        while j > 0 and _later(k, call, order[j - 1], now_s) > key:
+            order[j] = order[j - 1]
+            j -= 1
+        order[j] = place
+
+
+@compiled
+def _later(k: State, call: int, place: int, now_s: float) -> int:
+    only_later = 0 if k.calls[call].may_first >> place & 1 else 2
+    return only_later + (1 if k.places[place].rest_until_s > now_s else 0)
 
 
 @compiled

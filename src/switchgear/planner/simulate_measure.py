@@ -70,6 +70,7 @@ class Histogram:
 
 _REASONS = {
     tables.NO_CANDIDATE: "no place may or can take it",
+    tables.FORBIDDEN: "policies let it go nowhere",
     tables.FULL: "all places full, resting or broken",
     tables.BROKEN_PLACE: "place unreachable",
     tables.TIMED_OUT: "timed out",

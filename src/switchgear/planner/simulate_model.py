@@ -63,6 +63,43 @@ class PlaceResult(msgspec.Struct, frozen=True, kw_only=True):
     memory_share: float | None
 
 
+class PolicyGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Calls that policies do not tell apart by caller, called model or data class, and where they may go."""
+
+    principal: str
+    team: str
+    model: str
+    data_class: str
+    """What they count as."""
+    calls: int
+    places: list[str]
+    """Where at least one of a call's attempts may go; none: they are refused."""
+    ruled_out: dict[str, str]
+    """The other places, and why: `forbidden:ID,ID`, `policy_failed:ID` or `not_permitted`, as in records."""
+    by_purpose: bool = False
+    """Whether it depends on which of a call's attempts it is (first, fallback, retry, rescue)."""
+
+
+class PolicyResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What policies said of a workload, whatever the moment."""
+
+    files: list[str]
+    nowhere: dict[str, int]
+    """Calls that may go nowhere, by what rules the places out, with the policies' ids."""
+    local: dict[str, int]
+    """Calls that may go to no cloud, by what rules the clouds out."""
+    groups: list[PolicyGroup]
+    """Most calls first."""
+
+
+class Admitted(msgspec.Struct, frozen=True, kw_only=True):
+    """Where calls may go, whatever the moment."""
+
+    nowhere: int
+    must_stay_local: int | None
+    policy: PolicyResult | None
+
+
 class Result(Answer, frozen=True, kw_only=True):
     """What became of a workload on a fleet."""
 
@@ -83,6 +120,10 @@ class Result(Answer, frozen=True, kw_only=True):
     """Share of the calls that got a whole answer."""
     cloud_share: float
     """Share of the answers that a cloud gave: the spill."""
+    must_stay_local_share: float | None
+    """Share of the calls that may go to some place and to no cloud, by policy or data class; None where the fleet has no cloud to forbid."""
+    policy: PolicyResult | None
+    """None: the fleet has no policies."""
     arrivals_s: float
     """From the beginning to the last arrival."""
     duration_s: float

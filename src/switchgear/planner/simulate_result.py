@@ -8,7 +8,7 @@ from switchgear.planner import simulate_arrays as tables
 from switchgear.planner.fleet import Fleet
 from switchgear.planner.fleet_physics import Site, sites_of
 from switchgear.planner.simulate_measure import Measure
-from switchgear.planner.simulate_model import PlaceResult, Result
+from switchgear.planner.simulate_model import Admitted, PlaceResult, Result
 from switchgear.planner.workload import CLASSES
 
 
@@ -29,7 +29,14 @@ def totals_of(state: tables.State) -> Totals:
 
 
 def result_of(
-    fleet: Fleet, source: str, method: str, seed: int, measure: Measure, totals: Totals, inputs: dict[str, str]
+    fleet: Fleet,
+    source: str,
+    method: str,
+    seed: int,
+    measure: Measure,
+    totals: Totals,
+    admitted: Admitted,
+    inputs: dict[str, str],
 ) -> Result:
     """All of it together."""
     sites = sites_of(fleet)
@@ -54,6 +61,8 @@ def result_of(
         broken=measure.outcomes[tables.BROKEN],
         availability=answered / measure.calls,
         cloud_share=cloud / answered if answered else 0.0,
+        must_stay_local_share=None if admitted.must_stay_local is None else admitted.must_stay_local / measure.calls,
+        policy=admitted.policy,
         arrivals_s=measure.last_arrival_s,
         duration_s=measure.last_s,
         attempts_mean=measure.attempts / measure.calls,

@@ -158,7 +158,6 @@ def _fill_place(row: tables.Table, site: Site, first_unit: int) -> None:
         "request_s": site.request_s,
         "link_s": link_s,
         "link_byte_s": link_byte_s,
-        "rank": place.allowed.rank,
         "window": site.window,
         "max_in_flight": site.max_in_flight,
         "weight": place.weight,

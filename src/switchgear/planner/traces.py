@@ -10,8 +10,8 @@ import numpy as np
 
 from switchgear.core.data_class import DataClass
 from switchgear.planner.errors import BadWorkload
-from switchgear.planner.traces_records import is_record_line, records_of_lines
-from switchgear.planner.workload import CLASSES, Workload, workload_of
+from switchgear.planner.traces_records import ASSUMED, is_record_line, records_of_lines
+from switchgear.planner.workload import CLASSES, Caller, Workload, workload_of
 
 AZURE_COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 """Of AzurePublicDataset, "Azure LLM Inference Traces" 2023 and 2024."""
@@ -30,10 +30,11 @@ class _Mooncake(msgspec.Struct):
 _mooncake = msgspec.json.Decoder(_Mooncake)
 
 
-def read_trace(file: Path, default_class: DataClass = DataClass.INTERNAL) -> Workload:
+def read_trace(file: Path, default_class: DataClass | None = None) -> Workload:
     """A whole trace: Azure's CSV, Mooncake's JSONL, or records exported by `switchgear records --export jsonl`.
 
-    `default_class` is what calls carry of which that is not known. Raises BadWorkload.
+    `default_class` is what calls carry of which that is not known; None: nobody says, so a fleet's policies do, and where there are none
+    it is internal. Raises BadWorkload.
     """
     try:
         with file.open(encoding="utf-8", newline="") as lines:
@@ -50,7 +51,7 @@ def read_trace(file: Path, default_class: DataClass = DataClass.INTERNAL) -> Wor
         raise BadWorkload(f"{file} is no text in UTF-8; give a CSV or JSONL file, uncompressed") from error
 
 
-def _azure_of(lines: Iterable[str], file: Path, default_class: DataClass) -> Workload:
+def _azure_of(lines: Iterable[str], file: Path, default_class: DataClass | None) -> Workload:
     rows = csv.DictReader(lines)
     missing = [name for name in AZURE_COLUMNS if name not in (rows.fieldnames or ())]
     if missing:
@@ -73,7 +74,8 @@ def _azure_of(lines: Iterable[str], file: Path, default_class: DataClass) -> Wor
         prompt_tokens=prompts,
         output_tokens=outputs,
         source=str(file),
-        data_class=np.full(at_s.size, CLASSES.index(default_class), np.int8),
+        data_class=np.full(at_s.size, CLASSES.index(default_class or ASSUMED), np.int8),
+        callers=(Caller(class_told=default_class is not None),),
     )
 
 
@@ -89,7 +91,7 @@ def _moment_s(text: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() + fraction
 
 
-def _mooncake_of(lines: Iterable[str], file: Path, default_class: DataClass) -> Workload:
+def _mooncake_of(lines: Iterable[str], file: Path, default_class: DataClass | None) -> Workload:
     rows = list(_mooncake_rows(lines, file))
     if not rows:
         raise BadWorkload(f"{file} holds no call; give a trace with at least one")
@@ -99,7 +101,8 @@ def _mooncake_of(lines: Iterable[str], file: Path, default_class: DataClass) -> 
         prompt_tokens=[row.input_length for row in rows],
         output_tokens=[row.output_length for row in rows],
         source=str(file),
-        data_class=np.full(len(rows), CLASSES.index(default_class), np.int8),
+        data_class=np.full(len(rows), CLASSES.index(default_class or ASSUMED), np.int8),
+        callers=(Caller(class_told=default_class is not None),),
         blocks=[row.hash_ids for row in rows] if shared else None,
         block_tokens=MOONCAKE_BLOCK_TOKENS,
     )

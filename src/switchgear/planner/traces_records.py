@@ -15,9 +15,12 @@ from switchgear.core.data_class import DataClass
 from switchgear.core.record import Outcome, Record, decode_record
 from switchgear.journal.reader import Reader
 from switchgear.planner.errors import BadWorkload
-from switchgear.planner.workload import CLASSES, Workload, workload_of
+from switchgear.planner.workload import CLASSES, Caller, Workload, workload_of
 
 _PIECE = 262_144
+_Row = tuple[float, int, int, int, Caller]
+ASSUMED = DataClass.INTERNAL
+"""What a call carries of which nobody says it, where policies do not say either (`[policy] unknown_class`)."""
 
 
 class _Exported(msgspec.Struct):
@@ -30,6 +33,8 @@ class _Exported(msgspec.Struct):
     outcome: str = "ok"
     data_class: str = ""
     model: str = ""
+    principal: str = ""
+    team: str = ""
 
 
 _exported = msgspec.json.Decoder(_Exported)
@@ -40,7 +45,8 @@ class Read:
     """What was read, beside the calls."""
 
     source: str
-    default_class: DataClass
+    default_class: DataClass | None = None
+    """Of records that do not say; None: nobody knows."""
     model: str = ""
     """Only calls of this model (the alias); all where empty."""
     calls: int = 0
@@ -61,7 +67,7 @@ def is_record_line(line: str) -> bool:
     return True
 
 
-def records_of_lines(lines: Iterable[str], source: str, default_class: DataClass = DataClass.INTERNAL) -> Workload:
+def records_of_lines(lines: Iterable[str], source: str, default_class: DataClass | None = None) -> Workload:
     """A whole export as one workload. Raises BadWorkload."""
     read = Read(source, default_class)
     pieces = list(_pieces(_lines(lines, source), read, piece=1 << 62))
@@ -97,7 +103,7 @@ def _only(pieces: list[Workload], read: Read) -> Workload:
 
 def _pieces(records: Iterable[Record | _Exported], read: Read, piece: int) -> Iterator[Workload]:
     """Rows are held back until a later piece cannot hold an earlier arrival: as long as the longest call before them."""
-    held: list[tuple[float, int, int, int]] = []
+    held: list[_Row] = []
     start_s: float | None = None
     longest_s, last_s = 0.0, 0.0
     for record in records:
@@ -120,7 +126,7 @@ def _pieces(records: Iterable[Record | _Exported], read: Read, piece: int) -> It
         yield _workload(held, held[0][0] if start_s is None else start_s, read)
 
 
-def _row(record: Record | _Exported, read: Read) -> tuple[float, int, int, int] | None:
+def _row(record: Record | _Exported, read: Read) -> _Row | None:
     if read.model and record.model != read.model:
         read.leave_out("another model")
         return None
@@ -131,12 +137,14 @@ def _row(record: Record | _Exported, read: Read) -> tuple[float, int, int, int] 
         read.leave_out("without token counts")
         return None
     read.calls += 1
-    return record.at_s, record.prompt_tokens, record.completion_tokens, _class(record, read)
+    told = bool(record.data_class) or read.default_class is not None
+    caller = Caller(record.principal, record.team, record.model, told)
+    return record.at_s, record.prompt_tokens, record.completion_tokens, _class(record, read), caller
 
 
 def _class(record: Record | _Exported, read: Read) -> int:
     if not record.data_class:
-        return CLASSES.index(read.default_class)
+        return CLASSES.index(read.default_class or ASSUMED)
     try:
         return CLASSES.index(DataClass(record.data_class))
     except ValueError as error:
@@ -145,12 +153,13 @@ def _class(record: Record | _Exported, read: Read) -> int:
         ) from error
 
 
-def _workload(rows: list[tuple[float, int, int, int]], start_s: float, read: Read) -> Workload:
+def _workload(rows: list[_Row], start_s: float, read: Read) -> Workload:
     columns: tuple[Any, ...] = tuple(zip(*rows, strict=True))
     return workload_of(
         at_s=np.array(columns[0]) - start_s,
         prompt_tokens=columns[1],
         output_tokens=columns[2],
         data_class=columns[3],
+        callers=columns[4],
         source=read.source,
     )

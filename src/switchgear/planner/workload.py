@@ -6,6 +6,7 @@ same block ids begin with the same text.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -28,6 +29,17 @@ def _no_ints() -> Ints:
     return np.zeros(0, dtype=np.int64)
 
 
+class Caller(NamedTuple):
+    """What policies may ask of a call beside its data class. Empty: it does not say."""
+
+    principal: str = ""
+    team: str = ""
+    model: str = ""
+    """The name called, an alias."""
+    class_told: bool = True
+    """Whether the call's data class is known; where it is not, what the workload says of it is an assumption."""
+
+
 @dataclass(frozen=True, slots=True)
 class Workload:
     """Calls in order of arrival. Made by `workload_of`, which checks them; what is made otherwise is not checked again."""
@@ -47,6 +59,10 @@ class Workload:
     """Blocks of all prompts, one after the other; empty where nothing is known of shared beginnings."""
     block_ends: Ints = field(default_factory=_no_ints)
     """For call i its blocks are block_ids[block_ends[i]:block_ends[i + 1]]; one longer than the calls, or empty."""
+    callers: tuple[Caller, ...] = (Caller(),)
+    """Each who called, once."""
+    caller: Ints = field(default_factory=_no_ints)
+    """Place in `callers`, of each call; empty where there is only one."""
 
     def __len__(self) -> int:
         return int(self.at_s.size)
@@ -72,6 +88,7 @@ class Workload:
             data_class=self.data_class[start:stop],
             block_ids=ids,
             block_ends=ends - ends[0] if self.shares_prefixes else ends,
+            caller=self.caller[start:stop],
         )
 
     def parts(self, size: int = 262_144) -> Iterator["Workload"]:
@@ -122,6 +139,7 @@ def workload_of(
     data_class: ArrayLike | None = None,
     blocks: Sequence[Sequence[int]] | None = None,
     block_tokens: int = 512,
+    callers: Sequence[Caller] = (),
 ) -> Workload:
     """A checked workload. Raises BadWorkload with what is wrong, where, and what to do."""
     times = np.ascontiguousarray(at_s, dtype=np.float64)
@@ -139,7 +157,8 @@ def workload_of(
     ids, ends = _flat(blocks, times.size, source)
     if block_tokens < 1:
         raise BadWorkload(f"{source}: block_tokens is {block_tokens}; give the tokens of one block, 512 for Mooncake")
-    return Workload(times, prompts, outputs, classes, source, block_tokens, ids, ends)
+    known, caller = _known(callers, times.size, source)
+    return Workload(times, prompts, outputs, classes, source, block_tokens, ids, ends, known, caller)
 
 
 def scaled(workload: Workload, factor: float) -> Workload:
@@ -185,6 +204,7 @@ def merged(workloads: Sequence[Workload], source: str = "") -> Workload:
         source=source or " and ".join(one.source for one in workloads),
         blocks=blocks,
         block_tokens=sharing[0].block_tokens if sharing else 512,
+        callers=_callers_of(workloads, order),
     )
 
 
@@ -232,6 +252,28 @@ def _rows(workload: Workload) -> list[Ints]:
     if not workload.shares_prefixes:
         return [_no_ints()] * len(workload)
     return np.split(workload.block_ids, workload.block_ends[1:-1])
+
+
+def _known(callers: Sequence[Caller], calls: int, source: str) -> tuple[tuple[Caller, ...], Ints]:
+    if not callers:
+        return (Caller(),), _no_ints()
+    if len(callers) not in (1, calls):
+        raise BadWorkload(f"{source}: {len(callers)} callers for {calls} calls; give one for each, or one for all")
+    places = {caller: place for place, caller in enumerate(dict.fromkeys(callers))}
+    if len(places) == 1:
+        return tuple(places), _no_ints()
+    return tuple(places), np.fromiter((places[caller] for caller in callers), np.int64, calls)
+
+
+def _callers_of(workloads: Sequence[Workload], order: Ints) -> list[Caller]:
+    if len({caller for one in workloads for caller in one.callers}) == 1:
+        return [workloads[0].callers[0]]
+    each = [
+        one.callers[place]
+        for one in workloads
+        for place in (one.caller.tolist() if one.caller.size else [0] * len(one))
+    ]
+    return [each[place] for place in order.tolist()]
 
 
 def _flat(blocks: Sequence[Sequence[int]] | None, calls: int, source: str) -> tuple[Ints, Ints]:
