@@ -35,7 +35,8 @@ def refuse(words: list[str]) -> None:
         if found is None:
             raise click.UsageError(f"no command {name}")
         command = found
-    known = {option for parameter in command.params for option in parameter.opts} | {"--help", "--version"}
+    options = {one for parameter in command.params for one in (*parameter.opts, *parameter.secondary_opts)}
+    known = options | {"--help", "--version"}
     for word in rest:
         if word.startswith("--") and word.partition("=")[0] not in known:
             raise click.UsageError(f"{command.name} has no option {word}")
