@@ -52,6 +52,54 @@ def test_replay_in_every_form(calls: str) -> None:
     assert detailed["ttft"]["p99"] == pytest.approx(result["ttft"]["p99"])
 
 
+POLICIES = """
+[policy]
+files = ["POLICY"]
+unknown_class = "public"
+[caller]
+name = "someone"
+"""
+
+
+@pytest.fixture
+def ruled(tmp_path: Path) -> str:
+    policy, file = tmp_path / "rules.cedar", tmp_path / "ruled.toml"
+    policy.write_text(
+        '@id("all") permit (principal, action, resource);\n'
+        '@id("stays") forbid (principal, action, resource)\n'
+        'when { context.data_class in DataClass::"confidential" && resource.kind == Kind::"cloud" };\n'
+    )
+    given = Path(FLEET).read_text().replace("two-h100", "ruled")
+    file.write_text(given + POLICIES.replace("POLICY", str(policy)))
+    return str(file)
+
+
+def test_replay_says_what_must_stay_local_by_policy(ruled: str, tmp_path: Path) -> None:
+    generator = tmp_path / "classes.toml"
+    generator.write_text("classes = { public = 1.0, confidential = 1.0 }\n" + CALLS)
+    (result,) = as_json("replay", ruled, "--generate", str(generator))["results"]
+    local = result["policy"]["local"]["forbidden:stays"]
+    assert 0.4 < local / result["calls"] < 0.6
+    assert result["must_stay_local_share"] == local / result["calls"]
+    shown = plan("replay", ruled, "--generate", str(generator))
+    assert f"{local:,} calls may go to no cloud by policy: forbidden:stays" in shown
+    trace = tmp_path / "trace.jsonl"
+    trace.write_text('{"timestamp": 0, "input_length": 100, "output_length": 10}\n')
+    (unknown,) = as_json("replay", ruled, "--trace", str(trace))["results"]
+    assert [group["data_class"] for group in unknown["policy"]["groups"]] == ["public"]
+    (given,) = as_json("replay", ruled, "--trace", str(trace), "--data-class", "restricted")["results"]
+    assert given["must_stay_local_share"] == 1.0
+
+
+def test_policies_that_cannot_be_used_are_told_with_the_file(calls: str, ruled: str, tmp_path: Path) -> None:
+    (tmp_path / "rules.cedar").write_text('@id("x") forbid (principal, action, resource == Backend::"flor");\n')
+    told = plan("replay", ruled, "--generate", calls, code=1)
+    assert ruled in told
+    assert 'Did you mean "floor"?' in told
+    (tmp_path / "rules.cedar").unlink()
+    assert "rules.cedar: cannot be read" in plan("replay", ruled, "--generate", calls, code=1)
+
+
 def test_size_and_bottleneck_and_site(calls: str) -> None:
     got = as_json("size", FLEET, "--place", "floor", "--generate", calls, "--ttft-p99", "1", "--cloud-share", "0")
     assert got["units_n_plus_1"] > got["units"] >= 1

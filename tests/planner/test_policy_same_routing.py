@@ -13,7 +13,7 @@ from tests.planner.test_simulate_same_routing import OFF, assert_same
 
 from switchgear.core.authorization import PolicyText, Team
 from switchgear.core.data_class import DataClass
-from switchgear.core.snapshot import Retry, Timeouts
+from switchgear.core.snapshot import Breaker, Retry, Timeouts
 from switchgear.planner.errors import BadFleet
 from switchgear.planner.fleet import Fault, Fleet, Place, Trouble
 from switchgear.planner.fleet_policy import CalledModel, DefaultCaller, FleetPolicy, Who
@@ -24,6 +24,8 @@ from switchgear.planner.workload import Caller, Workload
 PERMIT = '@id("everyone") permit (principal, action, resource);\n'
 CLOUD = 'resource.kind == Kind::"cloud"'
 CONFIDENTIAL = 'context.data_class in DataClass::"confidential"'
+PATIENT = Breaker(consecutive=1000, min_calls=10_000)
+"""So that attempts fail, and are followed by others, for as long as an outage lasts."""
 SHORT = Fault(kind=Trouble.OUTAGE, start_s=2.0, lasts_s=1.5, every_s=5.0)
 
 
@@ -75,7 +77,15 @@ def ruled(*places: Place, rules: tuple[str, ...], **settings: Any) -> Fleet:
 
 def places(**cloud_settings: Any) -> tuple[Place, ...]:
     return (
-        onprem("rack", units=2, max_in_flight=12, labels=("gpu",), jurisdiction="EU/DE", faults=(OFF, SHORT)),
+        onprem(
+            "rack",
+            units=2,
+            max_in_flight=12,
+            labels=("gpu",),
+            jurisdiction="EU/DE",
+            faults=(OFF, SHORT),
+            breaker=PATIENT,
+        ),
         onprem("box", profile="appliance", max_in_flight=6, timeouts=Timeouts(first_token_s=0.6, total_s=6.0)),
         cloud(**{"requests_per_minute": 600, "jurisdiction": "EU", "labels": ("gpu",), **cloud_settings}),
     )
@@ -98,6 +108,16 @@ CASES: dict[str, tuple[str, ...]] = {
 def test_each_call_goes_the_same_way(case: str, strategy: str) -> None:
     where = ruled(*places(), rules=CASES[case], strategy=strategy, retry=Retry(attempts=4, budget_ratio=1.0))
     assert_same(where, several(calls(500, 25, classes=True)))
+
+
+@pytest.mark.parametrize("rule", ["no retry", "no rescue"])
+def test_a_place_that_may_not_be_asked_again_is_not(rule: str) -> None:
+    rack = onprem("rack", units=2, faults=(SHORT,), breaker=PATIENT)
+    workload = several(calls(300, 20, classes=True))
+    assert_same(ruled(rack, rules=(rule,), retry=Retry(attempts=4, budget_ratio=1.0)), workload)
+    retry = Retry(attempts=4, budget_ratio=1.0)
+    without, under = (simulate(ruled(rack, rules=rules, retry=retry), workload) for rules in ((), (rule,)))
+    assert without.retries > under.retries
 
 
 @settings(derandomize=True, max_examples=15, deadline=None)

@@ -12,7 +12,7 @@ from switchgear.journal.store import Store
 from switchgear.planner.errors import BadWorkload
 from switchgear.planner.traces import read_trace
 from switchgear.planner.traces_records import Read, records_of_journal
-from switchgear.planner.workload import CLASSES
+from switchgear.planner.workload import CLASSES, Caller
 
 
 def record(number: int, **fields: object) -> Record:
@@ -39,6 +39,11 @@ def test_an_export_is_a_workload(tmp_path: Path) -> None:
     assert got.at_s.tolist() == [0.0, 1.0]
     assert got.prompt_tokens.tolist() == [101, 102]
     assert [CLASSES[index] for index in got.data_class] == [DataClass.CONFIDENTIAL, DataClass.RESTRICTED]
+    nobody_said = read_trace(file)
+    assert [CLASSES[index] for index in nobody_said.data_class] == [DataClass.INTERNAL, DataClass.RESTRICTED]
+    assert [nobody_said.callers[at].class_told for at in nobody_said.caller] == [False, True]
+    file.write_text(json_line(record(1, principal="ada", team="lab")))
+    assert read_trace(file).callers == (Caller("ada", "lab", "chat", class_told=False),)
     file.write_text(json_line(record(1, data_class="secret")))
     with pytest.raises(BadWorkload, match="data class 'secret'"):
         read_trace(file)

@@ -7,7 +7,7 @@ import pytest
 from tests.planner.fleets import calls
 
 from switchgear.planner.errors import BadWorkload
-from switchgear.planner.workload import grown, merged, scaled, summary, workload_of
+from switchgear.planner.workload import Caller, grown, merged, scaled, summary, workload_of
 
 GOOD: dict[str, Any] = {"at_s": [0.0, 1.0], "prompt_tokens": [10, 20], "output_tokens": [1, 2], "source": "a trace"}
 
@@ -29,6 +29,7 @@ GOOD: dict[str, Any] = {"at_s": [0.0, 1.0], "prompt_tokens": [10, 20], "output_t
         ({"data_class": [0, 9]}, "data_class of call 1 is 9"),
         ({"blocks": [[1]]}, "blocks of 1 prompts for 2 calls"),
         ({"blocks": [[1], [-2]]}, "a block id is negative"),
+        ({"callers": [Caller("a")] * 3}, "3 callers for 2 calls"),
     ],
 )
 def test_nonsense_is_refused_with_what_to_do(wrong: dict[str, Any], said: str) -> None:
@@ -79,3 +80,17 @@ def test_between_cuts_and_moves_the_time() -> None:
     assert np.count_nonzero((whole.at_s >= 20) & (whole.at_s < 30)) == len(cut)
     with pytest.raises(BadWorkload, match="no call of"):
         whole.between(1e6, 2e6)
+
+
+def test_callers_stay_with_their_calls() -> None:
+    ada, bob = Caller("ada", "lab"), Caller("bob")
+    one = workload_of(**GOOD, callers=[ada, bob])
+    other = workload_of(**{**GOOD, "at_s": [0.5, 2.0]}, callers=[bob])
+    assert other.callers == (bob,)
+    assert not other.caller.size
+    whole = merged([one, other])
+    assert [whole.callers[at] for at in whole.caller] == [ada, bob, bob, bob]
+    assert [part.callers[at] for part in whole.parts(1) for at in part.caller] == [ada, bob, bob, bob]
+    late = whole.between(0.4, 3.0)
+    assert [late.callers[at] for at in late.caller] == [bob, bob, bob]
+    assert merged([other, other]).callers == (bob,)

@@ -57,7 +57,11 @@ def size(fleet_file: Path, workload: "Workload", seed: int, place: str, most: in
 def replay(
     fleet_files: tuple[Path, ...], workload: "Workload", seed: int, *, detailed: bool, as_json: bool, as_csv: bool
 ) -> None:
-    """The same calls on each fleet, the first being what the others are held against."""
+    """The same calls on each fleet, the first being what the others are held against.
+
+    Where a fleet's file names Cedar policies ([policy] files), they decide where each call may go, as they do in the gateway; the table
+    says which share of the calls must stay local by them.
+    """
     from switchgear.cli.plan_sim_output import replay_grids, show
     from switchgear.planner.fleet import read_fleet
     from switchgear.planner.questions_replay import replay as replay_of

@@ -83,6 +83,7 @@ _RESULT_HEAD = (
         "calls",
         "availability",
         "cloud share",
+        "must stay local",
         "TTFT p50 s",
         "TTFT p99 s",
         "E2E p50 s",
@@ -95,8 +96,16 @@ _RESULT_HEAD = (
 
 def _result_row(result: Result) -> tuple[Cell, ...]:
     return (
-        *(result.fleet, result.calls, result.availability, result.cloud_share, result.ttft.p50, result.ttft.p99),
-        *(result.e2e.p50, result.e2e.p95, result.tpot.p50, result.queue.p99, result.energy_board_j / 3.6e6),
+        *(result.fleet, result.calls, result.availability, result.cloud_share, result.must_stay_local_share),
+        *(
+            result.ttft.p50,
+            result.ttft.p99,
+            result.e2e.p50,
+            result.e2e.p95,
+            result.tpot.p50,
+            result.queue.p99,
+            result.energy_board_j / 3.6e6,
+        ),
         *(result.cost_usd, sum(place.preemptions for place in result.places)),
     )
 
@@ -128,7 +137,17 @@ def _places(result: Result) -> Grid:
         )
     lost = {**result.refused, **result.failed, **result.broken}
     notes = tuple(f"{count:,} calls without a whole answer: {reason}" for reason, count in lost.items())
-    return Grid(f"{result.fleet}: places", head, rows, notes)
+    return Grid(f"{result.fleet}: places", head, rows, (*notes, *_policy_notes(result)))
+
+
+def _policy_notes(result: Result) -> list[str]:
+    """What policies said, and what is odd about them."""
+    if result.policy is None:
+        return []
+    told = [("may go nowhere", result.policy.nowhere), ("may go to no cloud", result.policy.local)]
+    notes = [f"{count:,} calls {what} by policy: {why}" for what, found in told for why, count in found.items()]
+    warnings = [text for name, text in result.inputs.items() if name.startswith("policy.warning.")]
+    return [*notes, *(f"warning: {text}" for text in warnings)]
 
 
 def replay_grids(answer: Replay) -> list[Grid]:

@@ -58,9 +58,7 @@ def with_workload(command: Callable[..., T]) -> Callable[..., T]:
     @click.option(
         "--data-class",
         type=click.Choice([str(one) for one in DataClass]),
-        default=str(DataClass.INTERNAL),
-        show_default=True,
-        help="Of calls that do not say.",
+        help="Of calls that do not say. [default: as the fleet's policies count them; internal where it has none]",
     )
     @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
     @wraps(command)
@@ -94,7 +92,7 @@ def _calls(
     from switchgear.planner.traces import read_trace
     from switchgear.planner.workload import scaled
 
-    data_class = DataClass(given["data_class"])
+    data_class = DataClass(given["data_class"]) if given["data_class"] else None
     if trace is not None:
         calls = read_trace(trace, data_class)
     elif generator is not None:
@@ -105,7 +103,7 @@ def _calls(
     return calls if given["load"] == 1.0 else scaled(calls, given["load"])
 
 
-def _recorded(state_dir: Path, given: dict[str, Any], data_class: DataClass) -> "Workload":
+def _recorded(state_dir: Path, given: dict[str, Any], data_class: DataClass | None) -> "Workload":
     from switchgear.journal.reader import Reader
     from switchgear.planner.errors import BadWorkload
     from switchgear.planner.traces_records import Read, records_of_journal

@@ -52,10 +52,10 @@ class DefaultCaller(Who, frozen=True, kw_only=True):
 
 
 def with_texts(policy: FleetPolicy) -> FleetPolicy:
-    """The same with its files read, from the working directory. Raises ConfigError."""
+    """The same with its files read, from the working directory; none is left to be read. Raises ConfigError."""
     if not policy.files:
         return policy
-    return msgspec.structs.replace(policy, texts=(*policy.texts, *load_policies(policy.files)))
+    return msgspec.structs.replace(policy, files=(), texts=(*policy.texts, *load_policies(policy.files)))
 
 
 def authorization_of(
@@ -66,7 +66,7 @@ def authorization_of(
     principals: Mapping[str, Who],
 ) -> tuple[Authorization, tuple[Problem, ...]]:
     """What a snapshot carries, and warnings. Raises BadFleet where files were not read, and ConfigError where policies are wrong."""
-    if policy.files and not policy.texts:
+    if policy.files:
         raise BadFleet("the fleet names policy files that were not read; make it with read_fleet, or give policy.texts")
     if not policy.texts:
         return Authorization(), ()

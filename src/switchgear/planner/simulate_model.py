@@ -121,7 +121,7 @@ class Result(Answer, frozen=True, kw_only=True):
     cloud_share: float
     """Share of the answers that a cloud gave: the spill."""
     must_stay_local_share: float | None
-    """Share of the calls that may go to some place and to no cloud, by policy or data class; None where the fleet has no cloud to forbid."""
+    """Share of the calls that may go somewhere but to no cloud, by policy or data class; None where the fleet has no cloud."""
     policy: PolicyResult | None
     """None: the fleet has no policies."""
     arrivals_s: float
