@@ -43,6 +43,15 @@ _SCREEN = Screening(
     word_lists=(WordList(name="project", words=(WORD,)),),
     rules=(ScreenRule(name="project", find=("project",), action=Action.ROUTE, raise_to=DataClass.RESTRICTED),),
 )
+_OWN = tuple(purpose for purpose in ATTEMPTS if purpose is not Purpose.ESCALATE)
+_NAMES = ", ".join(f'Action::"{purpose.value}"' for purpose in _OWN)
+_ONLY_ESCALATED = Rule(
+    "only-escalated",
+    False,
+    f'@id("only-escalated") forbid (principal, action in [{_NAMES}], resource) when {{ context.model == Model::"big" }};',
+    (lambda _, asked: asked.purpose in _OWN, lambda _, asked: asked.model == "big"),
+)
+"""The large model is asked where the small one was unsure, once and for nothing else."""
 
 
 class Asked(NamedTuple):
@@ -94,6 +103,8 @@ def any_rules(rng: Random, about: Purpose | None = None) -> Rules:
     rules = [rule for rule in case.rules if rule.id != "all" and rng.random() < 0.5]
     often = PURPOSES if about is None else (about,)
     rules += [_on_purpose(rng, often, number) for number in range(rng.randint(0, 3) if about is None else 2)]
+    if rng.random() < (0.5 if about is Purpose.ESCALATE else 0.05):
+        rules.append(_ONLY_ESCALATED)
     if rng.random() < 0.9:
         rules.append(Rule("all", True, '@id("all") permit (principal, action, resource);', ()))
     teams = {name: Team(roles=team.roles, data_class=rng.choice(CLASSES)) for name, team in case.world.teams.items()}
