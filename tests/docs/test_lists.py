@@ -8,7 +8,7 @@ from tests.docs.pages import ROOT, first_cells, section
 from switchgear.core.record import Attempt, AttemptKind, AttemptOutcome, Outcome, Record, RuledOut
 from switchgear.emulator.faults import KINDS
 from switchgear.gateway.errors import CATALOGUE
-from switchgear.gateway.live_metrics import Live, LivePool, LiveTarget, LiveWorker
+from switchgear.gateway.live_metrics import Live, LiveCache, LivePool, LiveTarget, LiveWorker
 from switchgear.gateway.metrics import Metrics
 from switchgear.hardware.catalogue import model_spec, models, profiles
 
@@ -26,12 +26,13 @@ def metrics_in_the_code() -> dict[str, str]:
         record.attempts, record.ttft_s, record.completion_tokens, record.cost_usd = [attempt], 0.1, 4, None
         record.candidates = [("place", model)]
         record.ruled_out = [RuledOut("other", model, "full")]
+        record.reuse, record.degraded = "cache", "message"
         metrics.add(record)
     live = Live(
         refused_requests={"malformed_request": 1},
         targets=[LiveTarget("place", "a")],
         pools={"place": LivePool(1, 1)},
-        workers=[LiveWorker(0)],
+        workers=[LiveWorker(0, cache=LiveCache(collapsed=1, disk_dropped=1))],
         workers_wanted=1,
     )
     return dict(re.findall(r"^# TYPE (\S+) (\S+)$", metrics.render(live), re.MULTILINE))
