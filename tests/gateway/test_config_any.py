@@ -1,6 +1,7 @@
 import json
 import math
 import tomllib
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ def toml_of(value: Any) -> str:
         return "[" + ", ".join(toml_of(below) for below in value) + "]"
     if isinstance(value, str):
         return string_of(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
     if isinstance(value, float) and not math.isfinite(value):
         return "nan" if math.isnan(value) else f"{'-' if value < 0 else ''}inf"
     return json.dumps(value)

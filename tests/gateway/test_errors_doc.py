@@ -13,6 +13,8 @@ from switchgear.gateway.candidates import REASONS
 from switchgear.gateway.errors import CATALOGUE
 from switchgear.gateway.errors_page import ATTEMPTS, errors_page
 from switchgear.gateway.failure import failure_of
+from switchgear.identity.refusals import WHAT_TO_DO
+from switchgear.limits.model import RefusalCode
 from switchgear.wire.errors import ExchangeError
 
 ROOT = Path(__file__).parents[2]
@@ -81,10 +83,15 @@ def test_what_the_gateway_answers_has_its_place_in_the_catalogue(name: str) -> N
     assert codes <= set(CATALOGUE)
 
 
+def test_what_identity_and_limits_refuse_with_has_its_place_in_the_catalogue() -> None:
+    assert set(WHAT_TO_DO) <= set(CATALOGUE)
+    assert set(RefusalCode) <= set(CATALOGUE)
+
+
 def test_no_code_stands_in_the_catalogue_that_nothing_answers() -> None:
     text = "\n".join(
         path.read_text(encoding="utf-8")
-        for room in ("gateway", "wire")
+        for room in ("gateway", "wire", "identity", "limits")
         for path in (SOURCE / room).rglob("*.py")
         if path.name not in ("errors_page.py",)
     )

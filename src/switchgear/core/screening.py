@@ -156,6 +156,7 @@ class OwnPattern(_Part, frozen=True, kw_only=True):
     regex: str
     """No back-references and no look-around; no `^` or `$`: a text of a call has no fixed beginning. `\\b` is a word's edge."""
     ignore_case: bool = False
+    """Whether capitals do not matter."""
     context: tuple[str, ...] = ()
     """Where given, one of these words must stand within 60 characters before or after it, in any case."""
 
@@ -166,9 +167,11 @@ class WordList(_Part, frozen=True, kw_only=True):
     name: Name
     """Its type: stands in rules, records and placeholders."""
     words: tuple[str, ...] = ()
+    """What is looked for."""
     file: str | None = None
     """A file with one word or phrase on each line, `#` begins a comment; read when the configuration is."""
     ignore_case: bool = True
+    """Whether capitals do not matter."""
     whole_words: bool = True
     """Whether letters or digits right beside it make it another word."""
 
@@ -177,7 +180,9 @@ class Canary(_Part, frozen=True, kw_only=True):
     """A token planted in a prompt or a document, which no answer may show."""
 
     name: Name
+    """Stands in errors and records."""
     token: str = ""
+    """The token itself: in clear text here, so rather one of the next two."""
     token_env: str | None = None
     """Environment variable that holds it; read when the configuration is."""
     token_file: str | None = None
