@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.docs.pages import ROOT
 from tests.planner.fleets import Kept, calls, cloud, fleet, onprem
 from tests.planner.test_simulate_same_routing import OFF, assert_same
 
@@ -16,7 +17,7 @@ from switchgear.core.data_class import DataClass
 from switchgear.core.snapshot import Breaker, Retry, Timeouts
 from switchgear.planner.errors import BadFleet
 from switchgear.planner.fleet import Fault, Fleet, Place, Trouble
-from switchgear.planner.fleet_policy import CalledModel, DefaultCaller, FleetPolicy, Who
+from switchgear.planner.fleet_policy import CalledModel, DefaultCaller, FleetPolicy, Who, with_texts
 from switchgear.planner.simulate import Method, simulate
 from switchgear.planner.simulate_arrays import FORBIDDEN, REFUSED
 from switchgear.planner.workload import Caller, Workload
@@ -157,6 +158,18 @@ def test_what_policies_forbid_goes_nowhere_and_is_told(method: Method) -> None:
     assert got.must_stay_local_share == (strict & ~agency).sum() / 400
     assert sum(group.calls for group in got.policy.groups) == 400
     assert {group.principal for group in got.policy.groups} == {"ada", "bob", "cy", "dee"}
+
+
+def test_the_starting_policies_go_the_same_way() -> None:
+    policy = with_texts(FleetPolicy(files=(str(ROOT / "src/switchgear/policy/starting/*.cedar"),)))
+    where = msgspec.structs.replace(ruled(*places(jurisdiction=""), rules=()), policy=policy)
+    workload = several(calls(400, 25, classes=True))
+    assert_same(where, workload)
+    got = simulate(where, workload).policy
+    assert got is not None
+    assert set(got.local) == {"forbidden:restricted-stays-in-our-buildings"}
+    assert got.nowhere  # contractors send nothing confidential, and use no large model
+    assert all("contractors" in why for why in got.nowhere)
 
 
 def test_without_policies_the_class_decides_and_is_told() -> None:

@@ -181,6 +181,7 @@ class Router:
     def order(self, call: PlannedCall, now_s: float) -> bool:
         """Find and order the candidates, as `gateway.entrance` does. Returns whether a place was only busy, where there is none."""
         route, reach = call.route, call.admission.reach
+        route.state.retries.call(now_s)
         found, ruled_out = candidates_of(route, call.head, now_s, call.admission)
         if not any(call.may_go(target, AttemptKind.FIRST) for target in found):
             return any(out.reason in ("breaker_open", "full") for out in ruled_out)
@@ -192,7 +193,6 @@ class Router:
         elif found[0].state.rest_until_s > now_s:
             found.sort(key=lambda target: target.state.rest_until_s > now_s)
         call.candidates = list(found)
-        route.state.retries.call(now_s)
         return True
 
     def rested(self, call: PlannedCall, now_s: float) -> None:

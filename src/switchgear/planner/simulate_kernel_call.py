@@ -83,6 +83,7 @@ def arrive(k: State, a: Arrivals, row: int) -> None:
     if c.may == 0:
         end(k, call, now_s, REFUSED, g[6])
         return
+    budget_call(k, now_s)
     full, begins = False, False
     for place in range(k.places.size):
         if not fits(k, place, call):
@@ -97,7 +98,6 @@ def arrive(k: State, a: Arrivals, row: int) -> None:
         end(k, call, now_s, REFUSED, FULL if full else NO_CANDIDATE)
         return
     arrange(k, call, now_s)
-    budget_call(k, now_s)
     for place in range(k.places.size):
         k.again[call, 0, place] = math.inf
     c.remaining = (1 << c.order_n) - 2
