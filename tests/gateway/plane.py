@@ -18,6 +18,7 @@ from tests.wire.serving import Answer, Caller
 from switchgear.core.authorization import Authorization
 from switchgear.core.clock import Clock, SystemClock
 from switchgear.core.identity import Certificate, OidcProvider
+from switchgear.core.limits import FairShare, Limit, LimitSharing
 from switchgear.core.record import Record
 from switchgear.core.screening import Screening
 from switchgear.core.snapshot import (
@@ -143,6 +144,9 @@ class Plane:
         max_retries: int = 0,
         straight: bool = True,
         screen: Screening | None = None,
+        limits_on: tuple[Limit, ...] = (),
+        fair_share: FairShare | None = None,
+        sharing: LimitSharing | None = None,
         environment: Mapping[str, str] | None = None,
         authorization: Authorization | None = None,
         oidc: Mapping[str, OidcProvider] | None = None,
@@ -166,6 +170,9 @@ class Plane:
         self._refuse = refuse_unrecorded
         self._straight = straight
         self._screen = screen
+        self._limits_on = limits_on
+        self._fair_share = fair_share
+        self._sharing = sharing
         self._environment = environment or {}
         self._authorization = authorization
         self._oidc = dict(oidc or {})
@@ -195,7 +202,7 @@ class Plane:
         models = {"chat": Model(**self._model)}
         models.update((name, Model(**{"targets": tuple(targets), **own})) for name, own in self._aliases.items())
         demo = Key(name="demo", sha256=hashlib.sha256(KEY.encode()).hexdigest(), team="platform", pin=True)
-        self.builder = Builder(self._environment, clock=self._clock)
+        self.builder = Builder(self._environment, clock=self._clock, sharing=self._sharing)
         self.snapshot = make_snapshot(
             backends,
             models,
@@ -204,6 +211,8 @@ class Plane:
             certificates=self._certificates,
             authorization=self._authorization,
             screen=self._screen,
+            limits=self._limits_on,
+            fair_share=self._fair_share,
         )
         table = self.builder.build(self.snapshot)
         loop = asyncio.get_running_loop()
