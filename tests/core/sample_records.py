@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from switchgear.core.escalation import Confidence
 from switchgear.core.record import (
     VERSION,
     Attempt,
@@ -16,6 +17,7 @@ from switchgear.core.record import (
     RuledOut,
     encode_record,
 )
+from switchgear.core.screening import Found
 
 FOLDER = Path(__file__).parent / "records"
 AT_S = 1_760_000_000.25
@@ -82,9 +84,39 @@ def cancelled() -> Record:
     )  # fmt: skip
 
 
+def escalated() -> Record:
+    """An unsure answer, a larger model, findings on both ways, a soft limit, energy; and how it came to the caller."""
+    record = answered()
+    unsure = msgspec.structs.replace(
+        record.attempts[0],
+        outcome=AttemptOutcome.UNSURE,
+        confidence=Confidence(mean_logprob=-0.7, min_logprob=-4.5, margin=0.9, min_margin=0.01, tokens=121),
+        energy_j=310.5,
+        co2_g=0.03,
+    )
+    large = Attempt(
+        "cloud", "gpt-x", AttemptKind.ESCALATE, 0.26, 0.4, 0.1, 200, AttemptOutcome.OK, "", 0.0, 250, 0, 80, "reported", 0.002,
+    )  # fmt: skip
+    return msgspec.structs.replace(
+        record,
+        call="call_019a0000006",
+        data_class="confidential",
+        attempts=[unsure, large],
+        flags=["gentle.requests_per_minute"],
+        findings=[Found("email", 2, [(0, 10, 30), (1, 0, 12)])],
+        answer_findings=[Found("aws_key", 1, [(0, 5, 25)])],
+        screen_rules=["no-mail"],
+        reuse="collapsed",
+        degraded="smaller-model",
+        energy_j=310.5,
+        co2_g=0.03,
+        standings=["good", "unknown"],
+    )
+
+
 def all_samples() -> list[Record]:
     """One of each."""
-    return [answered(), rescued(), refused(), failed(), cancelled()]
+    return [answered(), rescued(), refused(), failed(), cancelled(), escalated()]
 
 
 def described(record: Record) -> dict[str, Any]:

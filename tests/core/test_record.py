@@ -42,7 +42,7 @@ def holds(whole: Any, part: Any) -> bool:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_frozen_sample_reads_as_it_was_written(version: int) -> None:
     samples, expected = bodies(version), descriptions(version)
-    assert len(samples) == len(expected) == 5
+    assert len(samples) == len(expected) >= 5
     for body, description in zip(samples, expected, strict=True):
         record = decode_record(body)
         assert record.version == version
