@@ -464,6 +464,7 @@ class Call(msgspec.Struct, eq=False):
             record.answer_findings = tally(self.answer_findings)
         if self.care is not None:
             self.care.closed(record, came)
+            self.care = None  # it refers to this call: no cycle is left for the collector
         if self.desk.sketches is not None:
             self.desk.sketches.ended(head, record)
         return record

@@ -192,8 +192,10 @@ class Care:
                 if reservation is not None:
                     settle(reservation, record.attempts[begin:end])
                     record.flags += reservation.flags
-        if self.sharing is not None:
-            self.sharing.closed(record, came)
+        sharing = self.sharing
+        self.sharing = self.doubt = self._resorts = self._enter = None  # they refer to this: no cycle is left
+        if sharing is not None:
+            sharing.closed(record, came)
 
     # -- for others --
 
