@@ -9,7 +9,7 @@ from switchgear.core.authorization import Place, PolicyText, Team
 from switchgear.core.data_class import DataClass
 from switchgear.core.errors import ConfigError
 from switchgear.policy.authz_cases import Cases, Result, check_cases, decode_cases, run_cases, untested
-from switchgear.policy.authz_world import Principal, describe
+from switchgear.policy.authz_world import Caller, describe
 from switchgear.policy.cedar import PolicySet
 from switchgear.policy.cedar_check import check
 from switchgear.policy.cedar_schema import World
@@ -185,7 +185,7 @@ def test_a_configuration_file_is_read_for_what_policies_are_about() -> None:
         "s.toml",
     )
     assert (said.policies.files, said.policies.unknown_class) == (("policies/*.cedar",), DataClass.INTERNAL)
-    assert said.principals["demo"] == Principal(name="demo", team="sales", roles=("auditor",))
+    assert said.principals["demo"] == Caller(name="demo", team="sales", roles=("auditor",))
     assert [(one.backend_name, one.model) for one in said.routes["chat"]] == [("box", "llama")]
     assert said.world.models == {"chat": ("large",)}
     assert said.world.places["box"].jurisdiction == "EU/DE"

@@ -18,7 +18,7 @@ from switchgear.core.errors import ConfigError, Problem
 from switchgear.policy.authz import Authorizer
 from switchgear.policy.authz_cases import Result, run_cases, untested
 from switchgear.policy.authz_why import explain
-from switchgear.policy.authz_world import Described, Principal, Target
+from switchgear.policy.authz_world import Caller, Described, Principal, Target
 from switchgear.policy.cedar import PolicySet
 from switchgear.policy.cedar_check import Checked, nearest
 from switchgear.policy.cedar_check import check as check_policies
@@ -186,13 +186,20 @@ def why(config: Path, as_json: bool, **options: Any) -> None:
         said.routes,
         unknown_class=said.policies.unknown_class,
     )
+    who = _principal(said, config, options["principal"], options["team"], options["roles"])
+    declared = DataClass(options["data_class"]) if options["data_class"] else None
     answer = explain(
         authorizer,
-        _principal(said, config, options["principal"], options["team"], options["roles"]),
+        who,
         options["model"],
-        DataClass(options["data_class"]) if options["data_class"] else None,
+        said.told(who, options["model"], declared),
         _targets(said, config, options["model"], options["backend"]),
         [Purpose(options["purpose"])] if options["purpose"] else tuple(Purpose),
+    )
+    most = who.max_data_class if isinstance(who, Caller) else None
+    answer = answer._replace(
+        class_raised=answer.class_given and answer.data_class is not declared,
+        above=most if most is not None and answer.data_class > most else None,
     )
     if as_json:
         told = answer._asdict() | {"lines": [line._asdict() for line in answer.lines]}

@@ -57,6 +57,7 @@ def print_answer(out: Console, answer: Answer) -> None:
     who = f"{answer.principal}" + (f" of team {answer.team}" if answer.team else "")
     roles = f", roles {', '.join(answer.roles)}" if answer.roles else ""
     told = "" if answer.class_given else " (nobody told; the configured default)"
+    told = " (by its key, its team or the model)" if answer.class_raised else told
     out.print(Text(f"{who}{roles} calls {answer.model} with {answer.data_class} data{told}", style="bold"))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold cyan")
     for column in ("target", "is", "to", "may", "why"):
@@ -71,6 +72,9 @@ def print_answer(out: Console, answer: Answer) -> None:
             line.why,
         )
     out.print(table)
+    if answer.above is not None:
+        out.print()
+        out.print(Text(f"Such a call is refused: {answer.principal} may send data up to class {answer.above}."))
     if answer.refusal is not None:
         out.print()
         out.print(Text(f"Such a call is refused: {answer.refusal.message}"))

@@ -102,7 +102,10 @@ def check_policies(config: Config, findings: Findings) -> None:
     try:
         texts = load_policies(config.policy.files)
     except ConfigError as error:
-        findings.elsewhere(error.problems)
+        for problem in error.problems:
+            named = [index for index, one in enumerate(config.policy.files) if one == problem.path]
+            path: Path = ("policy", "files", *named[:1])
+            findings.refuse(path, f"names {problem.path}, which {problem.message}", problem.remedy)
         return
     signed_in = {team for one in config.oidc.values() for team in (one.team or "", *one.teams.values()) if team}
     world = World(

@@ -39,6 +39,10 @@ class Answer(NamedTuple):
     lines: tuple[Line, ...]
     refusal: Refusal | None
     """Where no call may even begin."""
+    class_raised: bool = False
+    """Whether the class is that of the caller, the team or the model."""
+    above: DataClass | None = None
+    """The strictest class that the caller may send, where the call's is stricter: then it is refused, whatever policies say."""
 
 
 def explain(

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from switchgear.core.authorization import Place, Policies, Team
+from switchgear.core.data_class import DataClass
 from switchgear.core.errors import ConfigError, Problem
 from switchgear.policy.cedar_schema import Uid, World
 
@@ -32,6 +33,13 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[str, ...] = ()
 
 
+class Caller(Principal, frozen=True, kw_only=True):
+    """A key or certificate of the file, with what its calls carry at least and at most."""
+
+    data_class: DataClass | None = None
+    max_data_class: DataClass | None = None
+
+
 class _Backend(Place, frozen=True, kw_only=True):
     """Whatever else a backend has is not looked at."""
 
@@ -39,6 +47,7 @@ class _Backend(Place, frozen=True, kw_only=True):
 class _Model(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...] = ()
     targets: tuple[Target, ...] = ()
+    data_class: DataClass | None = None
 
 
 class _Team(Team, frozen=True, kw_only=True, forbid_unknown_fields=False):
@@ -59,8 +68,8 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     teams: dict[str, _Team] = {}
     backends: dict[str, _Backend] = {}
     models: dict[str, _Model] = {}
-    keys: tuple[Principal, ...] = ()
-    certificates: tuple[Principal, ...] = ()
+    keys: tuple[Caller, ...] = ()
+    certificates: tuple[Caller, ...] = ()
     oidc: dict[str, _Provider] = {}
 
 
@@ -70,7 +79,16 @@ class Described(NamedTuple):
     policies: Policies
     world: World
     routes: Mapping[str, tuple[Target, ...]]
-    principals: Mapping[str, Principal] = MappingProxyType({})
+    principals: Mapping[str, Caller] = MappingProxyType({})
+    model_classes: Mapping[str, DataClass | None] = MappingProxyType({})
+
+    def told(self, who: Principal, model: str, data_class: DataClass | None) -> DataClass | None:
+        """What such a call counts as: the strictest that it, its caller, the team or the model says. None: nobody says anything."""
+        team = self.world.teams.get(who.team)
+        own = who.data_class if isinstance(who, Caller) else None
+        said = (data_class, own, team.data_class if team is not None else None, self.model_classes.get(model))
+        given = [one for one in said if one is not None]
+        return max(given) if given else None
 
 
 def describe(raw: Mapping[str, Any], name: str) -> Described:
@@ -92,6 +110,7 @@ def describe(raw: Mapping[str, Any], name: str) -> Described:
         ),
         {model: said.targets for model, said in file.models.items()},
         principals,
+        {model: said.data_class for model, said in file.models.items()},
     )
 
 
