@@ -104,6 +104,7 @@ async def test_what_is_kept_is_sealed_and_outlives_a_restart_and_a_change_of_key
     assert streamed.body.endswith(b"data: [DONE]\n\n")
     assert cached.asked == 1
     assert cached.gateway is not None
+    await settled(cached.gateway, 4)
     assert await cached.gateway.metric("switchgear_reused_calls_total", model="chat", reuse="hit") == 2.0
     assert await cached.gateway.metric("switchgear_cache_hits_total") == 2.0
     await cached.end()
