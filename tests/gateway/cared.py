@@ -138,8 +138,8 @@ class Cared:
         """Nothing is under way, and nothing is left behind."""
         await until(lambda: self.plane.gateway.desk.calls == 0)
         assert len(self.cache.flights) == 0
-        for target in self.plane.gateway.table.targets():
-            await until(lambda target=target: target.state.in_flight == target.backend_state.in_flight == 0)
+        states = [(target.state, target.backend_state) for target in self.plane.gateway.table.targets()]
+        await until(lambda: not any(state.in_flight or backend.in_flight for state, backend in states))
 
 
 def request(body: Any, key: str = KEY, path: str = "chat/completions") -> bytes:

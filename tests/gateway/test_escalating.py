@@ -1,69 +1,35 @@
 """Small model first, the larger one when unsure: whole and streamed, with faults at either place, one deadline, one cost limit."""
 
 import asyncio
-import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.gateway.cared import Cared, Gate, at, calling, chat, pieces, story, swap, text_of, until
-from tests.gateway.recording import DONE, USAGE, chunk, replies, streams
+from tests.gateway.cared import Cared, Gate, at, calling, pieces, story, text_of, until
+from tests.gateway.escalation import (
+    ASKED,
+    BOTH,
+    ESCALATE,
+    FAILED,
+    FIRST,
+    OK,
+    RULE,
+    STREAMED,
+    UNSURE,
+    piece,
+    scored,
+    told,
+    whole,
+    world,
+)
+from tests.gateway.recording import DONE, chunk, replies, streams
 
-from switchgear.core.authorization import Authorization, PolicyText
 from switchgear.core.caching import LastResort, ModelCache
 from switchgear.core.escalation import Escalate
-from switchgear.core.limits import Limit
 from switchgear.core.record import AttemptKind, AttemptOutcome, Outcome
-from switchgear.core.snapshot import Capabilities, Delivery, Key, Prices, Retry
+from switchgear.core.snapshot import Delivery, Retry
 from switchgear.wire.exchange import Exchange
-
-ASKED: dict[str, Any] = {"model": "chat", "messages": [{"role": "user", "content": "hi"}]}
-STREAMED: dict[str, Any] = {**ASKED, "stream": True}
-RULE = Escalate(when="mean_logprob < -1", to="large")
-FIRST, ESCALATE = AttemptKind.FIRST, AttemptKind.ESCALATE
-OK, UNSURE, FAILED = AttemptOutcome.OK, AttemptOutcome.UNSURE, AttemptOutcome.FAILED
-BOTH = [("small", FIRST, UNSURE), ("large", ESCALATE, OK)]
-
-
-def scored(text: str, logprob: float) -> dict[str, Any]:
-    """Log-probabilities of one token."""
-    other = {"token": "?", "logprob": logprob - 1.0}
-    token = {"token": text, "logprob": logprob, "top_logprobs": [other]}
-    return {"content": [token], "refusal": None}
-
-
-def whole(text: str, logprob: float | None) -> Callable[[Exchange], None]:
-    """A whole answer of one token."""
-    return replies(chat(text, **({"logprobs": scored(text, logprob)} if logprob is not None else {})))
-
-
-def piece(text: str, logprob: float) -> bytes:
-    """An event with one token and its log-probability."""
-    choice = {"index": 0, "delta": {"content": text}, "logprobs": scored(text, logprob), "finish_reason": None}
-    event = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [choice]}
-    return b"data: %b\n\n" % json.dumps(event).encode()
-
-
-def told(*tokens: tuple[str, float]) -> list[bytes]:
-    return [*(piece(*token) for token in tokens), chunk({}, "stop"), chunk(usage=USAGE), DONE]
-
-
-def world(
-    small: Callable[[Exchange], None],
-    large: Callable[[Exchange], None],
-    rule: Escalate = RULE,
-    *,
-    model: dict[str, Any] | None = None,
-    larger: dict[str, Any] | None = None,
-    **settings: Any,
-) -> Cared:
-    return Cared(
-        {"small": small, "large": large},
-        model={"targets": at("small"), "escalate": rule, "retry": Retry(attempts=1), **(model or {})},
-        aliases={"large": {"targets": at("large"), "retry": Retry(attempts=1), **(larger or {})}},
-        **settings,
-    )
 
 
 async def test_a_sure_answer_is_the_callers_and_nobody_else_is_asked() -> None:
@@ -226,63 +192,6 @@ async def test_if_both_fail_the_last_error_is_told() -> None:
         await one.idle()
 
 
-@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
-async def test_where_the_larger_model_may_not_be_asked_the_answer_is_given_as_it_is(streamed: bool) -> None:
-    small = streams(*told(("n", -3.0))) if streamed else whole("n", -3.0)
-    async with world(small, whole("YES", None)) as one:
-        texts = '@id("all") permit (principal, action, resource);@id("no") forbid (principal, action == Action::"escalate", resource);'
-        swap(one.plane, authorization=Authorization(texts=(PolicyText("p.cedar", texts),)))
-        answer = await one.send(STREAMED if streamed else ASKED)
-        assert text_of(answer) == "n"
-        assert "x-switchgear-degraded" not in answer.headers
-        assert one.asked("large") == 0
-        assert story(await one.record()) == [("small", FIRST, OK)]
-
-
-async def test_a_key_that_may_not_call_the_larger_model_does_not_get_there_either() -> None:
-    scoped = Key(name="scoped", sha256=hashlib.sha256(b"scoped").hexdigest(), models=("chat",))
-    async with world(whole("no", -3.0), whole("YES", None), keys=(scoped,)) as one:
-        answer = await one.send(ASKED, key="scoped")
-        assert text_of(answer) == "no"
-        assert "x-switchgear-degraded" not in answer.headers
-        assert "logprobs" not in one.places["small"].fields, "nothing follows from a verdict, so none is made"
-        assert one.asked("large") == 0
-
-
-async def test_a_policy_that_lets_one_of_two_larger_targets_be_asked() -> None:
-    async with Cared(
-        {"small": whole("n", -3.0), "big": whole("BIG", None), "huge": whole("HUGE", None)},
-        model={"targets": at("small"), "escalate": RULE},
-        aliases={"large": {"targets": at("big", "huge")}},
-        backends={"big": {"labels": ("far",)}},
-    ) as one:
-        texts = (
-            '@id("all") permit (principal, action, resource);'
-            '@id("near") forbid (principal, action == Action::"escalate", resource) when { resource.labels.contains("far") };'
-        )
-        swap(one.plane, authorization=Authorization(texts=(PolicyText("p.cedar", texts),)))
-        assert text_of(await one.send(ASKED)) == "HUGE"
-        record = await one.record()
-        assert [(out.backend, out.reason) for out in record.ruled_out] == [("big", "forbidden:near")]
-        assert text_of(await one.send({**ASKED, "model": "large"})) == "BIG", "a call of its own may go there"
-
-
-async def test_a_target_without_logprobs_is_no_candidate() -> None:
-    async with Cared(
-        {"dumb": whole("no", None), "small": whole("yes", -0.5), "large": whole("YES", None)},
-        model={"targets": at("dumb", "small"), "escalate": RULE},
-        aliases={"large": {"targets": at("large")}},
-        backends={
-            "dumb": {"capabilities": Capabilities(logprobs=False)},
-            "large": {"capabilities": Capabilities(logprobs=False)},
-        },
-    ) as one:
-        assert text_of(await one.send(ASKED)) == "yes"
-        assert [(out.backend, out.reason) for out in (await one.record()).ruled_out] == [("dumb", "lacks_logprobs")]
-        one.places["small"].answer = whole("no", -2.0)
-        assert text_of(await one.send(ASKED)) == "YES", "of the larger model none are wanted"
-
-
 async def test_the_small_models_own_fallback_is_judged_as_well() -> None:
     async with Cared(
         {
@@ -308,50 +217,6 @@ async def test_the_larger_model_retries_by_its_own_settings() -> None:
     ) as one:
         assert text_of(await one.send(ASKED)) == "YES"
         assert story(await one.record()) == [*BOTH[:1], ("large", ESCALATE, FAILED), ("large", AttemptKind.RETRY, OK)]
-
-
-async def test_one_deadline_for_both() -> None:
-    gate = Gate()
-    async with world(whole("no", -2.0), gate) as one:
-        answer = await one.send(ASKED, x_switchgear_timeout_s="0.2")
-        assert (text_of(answer), answer.headers["x-switchgear-degraded"]) == ("no", "unsure")
-        assert story(await one.record()) == [("small", FIRST, OK), ("large", ESCALATE, FAILED)]
-
-
-async def test_one_cost_limit_for_both() -> None:
-    dear = Prices(input_usd_per_mtok=100.0, output_usd_per_mtok=1000.0)
-    async with world(
-        whole("no", -2.0), whole("YES", None), model={"max_cost_usd": 0.01}, backends={"large": {"prices": dear}}
-    ) as one:
-        answer = await one.send({**ASKED, "max_tokens": 50})
-        assert (text_of(answer), answer.headers["x-switchgear-degraded"]) == ("no", "unsure")
-        record = await one.record()
-        assert [(out.backend, out.reason) for out in record.ruled_out] == [("large", "over_cost_limit")]
-        assert one.asked("large") == 0
-        assert text_of(await one.send({**ASKED, "max_tokens": 5})) == "YES"
-
-
-async def test_limits_on_the_larger_model_hold() -> None:
-    async with world(whole("no", -2.0), whole("YES", None)) as one:
-        limits = (
-            Limit(name="few", model="large", requests_per_minute=1),
-            Limit(name="all", key="*", requests_per_minute=5, tokens_per_minute=100_000, usd_per_day=1.0),
-        )
-        swap(one.plane, limits=limits)
-        said = [text_of(await one.send(ASKED)) for _ in range(3)]
-        assert said == ["YES", "no", "no"]
-        assert (await one.record(2)).degraded == "unsure"
-        shares = {
-            share.counter.measure.value: share
-            for share in one.plane.gateway.table.limiter.shares
-            if share.counter.limit == "all"
-        }
-        assert shares["requests_per_minute"].free == 2, "one call is one call, however many models it asks"
-        tokens = shares["tokens_per_minute"]
-        assert tokens.free + sum(tokens.refunds.values()) == 100_000 - 4 * 11, "and all that they use is counted"
-        spent = shares["usd_per_day"].spent  # type: ignore[attr-defined]  # money's
-        assert spent == pytest.approx(4 * 13_000), "in billionths of a dollar; nothing is counted twice"
-        assert not one.plane.builder.shares.outstanding
 
 
 async def test_a_caller_that_hangs_up_ends_both() -> None:
