@@ -19,7 +19,9 @@ def parser(description: str, sides: str = "switchgear,nginx,envoy") -> argparse.
     """The shared options; a program adds its own."""
     options = argparse.ArgumentParser(description=description)
     options.add_argument(
-        "--sides", default=sides, help="which sides, by commas: switchgear, switchgear-policy, nginx, envoy, envoy-default, prototype"
+        "--sides",
+        default=sides,
+        help="which sides, by commas: switchgear, switchgear-policy, nginx, envoy, envoy-default, prototype",
     )
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--seconds", type=float, default=10.0, help="length of each measured load")
@@ -35,7 +37,9 @@ def chosen(options: argparse.Namespace) -> list[Side]:
     """The sides that the options name; `--quick` is applied. Raises `Void` for an unknown side."""
     if options.quick:
         options.rounds, options.seconds = 1, 3.0
-    known: dict[str, Side] = {side.name: side for side in (Ours(), Ours(policy=True), Nginx(), Envoy(), Envoy(defaults=True))}
+    known: dict[str, Side] = {
+        side.name: side for side in (Ours(), Ours(policy=True), Nginx(), Envoy(), Envoy(defaults=True))
+    }
     if options.prototype:
         known["prototype"] = Prototype(options.prototype.resolve())
     names = options.sides.split(",")

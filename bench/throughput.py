@@ -66,7 +66,9 @@ def requests_table(results: list[Result]) -> Table:
 
 def main() -> int:
     """Measure, print, say whether the bar holds."""
-    options = parser("CPU time per request of ours, nginx and Envoy.", "switchgear,switchgear-policy,nginx,envoy").parse_args()
+    options = parser(
+        "CPU time per request of ours, nginx and Envoy.", "switchgear,switchgear-policy,nginx,envoy"
+    ).parse_args()
     sides = chosen(options)
     report = Report("throughput", {"rounds": options.rounds, "seconds": options.seconds})
     results = compare(sides, options)

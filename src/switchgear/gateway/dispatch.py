@@ -74,9 +74,7 @@ class Dispatch:
         assert call.admission is not None  # noqa: S101  a call of the short way does not wait for its first target
         free, call.ruled_out = candidates_of(self._route, self._head, now_s, call.admission)
         candidates = [target for target in call.candidates if target in free]
-        candidates.sort(
-            key=lambda target: (not call.may_go(target, self._kind), max(target.state.rest_until_s, now_s))
-        )
+        candidates.sort(key=lambda target: (not call.may_go(target, self._kind), max(target.state.rest_until_s, now_s)))
         if not candidates or not call.may_go(candidates[0], self._kind):
             call.refuse(refusal(self._route, call.ruled_out, now_s))
             return

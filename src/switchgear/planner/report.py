@@ -97,7 +97,10 @@ def _summary(comparison: Comparison, spread: MonteCarlo | None, drivers: Sensiti
         sentences.append(f"What decides most between {escape(drivers.option)} and {escape(base.name)}: {link}.")
     guesses = sum(entry.assumed for entry in entries.values())
     tiles = [
-        (_linked(entries, f"{result.name}.usd_per_call", f"${result.usd_per_call:.3g}"), f"a call, {escape(result.name)}")
+        (
+            _linked(entries, f"{result.name}.usd_per_call", f"${result.usd_per_call:.3g}"),
+            f"a call, {escape(result.name)}",
+        )
         for result in comparison.options
     ]
     tiles.append((f'<a class="n" href="#inputs">{guesses}</a>', "inputs are assumed, not measured or quoted"))
