@@ -88,6 +88,9 @@ class Admin:
             cache = worker["cache"]
             if cache and cache["disk_failing"]:
                 alarms.append(f"worker {worker['worker']} cannot keep answers on disk: {cache['disk_failing']}")
+            for name, provider in worker["identity"].items():
+                if provider["last_error"]:
+                    alarms.append(f"worker {worker['worker']} cannot read the keys of {name}: {provider['last_error']}")
         if len(live["workers"]) < live["workers_wanted"]:
             alarms.append(f"{live['workers_wanted'] - len(live['workers'])} workers are not serving")
         if supervisor.reload_error:
@@ -154,7 +157,7 @@ def merge(workers: list[dict[str, Any]]) -> dict[str, Any]:
                 key: worker[key]
                 for key in ("worker", "pid", "ready", "connections", "calls_in_flight", "snapshot", "journal")
             }
-            | {"cache": worker.get("cache")}
+            | {"cache": worker.get("cache"), "identity": worker.get("identity", {})}
             for worker in workers
         ],
     }

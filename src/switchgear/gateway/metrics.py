@@ -131,7 +131,7 @@ class Metrics:
         for attempt in record.attempts:
             self._add_attempt(record, attempt)
         for target in record.ruled_out:
-            reason = (target.backend, target.reason)
+            reason = (target.backend, target.reason.partition(":")[0])  # which policies and limits: the records have it
             self._ruled_out[reason] = self._ruled_out.get(reason, 0) + 1
 
     def _add_attempt(self, record: Record, attempt: Attempt) -> None:

@@ -186,8 +186,8 @@ class Worker:
         return None
 
     async def _live(self, content: msgspec.Raw) -> object:
-        gateway, server, recorder = self._gateway, self._server, self._recorder
-        if gateway is None or server is None or recorder is None:
+        gateway, server, recorder, builder = self._gateway, self._server, self._recorder, self._builder
+        if gateway is None or server is None or recorder is None or builder is None:
             return {}
         return {
             "worker": self._number,
@@ -197,6 +197,7 @@ class Worker:
             "refused": dict(server.refused),
             "lost": recorder.lost,
             "cache": self._cache.live() if self._cache is not None else None,
+            "identity": builder.identities.live(self._clock.now_s()),
             **gateway.live(),
         }
 
