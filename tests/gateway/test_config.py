@@ -453,6 +453,14 @@ FULL = {
     "SWITCHGEAR_CACHE_KEYS": f"one:{base64.b64encode(bytes(32)).decode()}",
     "SWITCHGEAR_SKETCH_KEYS": f"one:{base64.b64encode(bytes(32)).decode()}",
 }
+
+
+def test_a_screen_may_look_for_words_of_ones_own_alone() -> None:
+    words = '[[screen.word_lists]]\nname = "project"\nwords = ["Nightjar"]\n'
+    found = judge(f"{GOOD}\n[screen]\ndetectors = []\n{words}")
+    assert (found.problems, found.warnings) == ((), ())
+
+
 OTHERWISE = {"[cache.disk]": {"key_file"}}
 """Keys of which a table, where there is only one such table, may have the one or the other."""
 

@@ -62,6 +62,8 @@ def automaton(expressions: Sequence[Expression]) -> Automaton:
 
     Many expressions take Vectorscan up to a second, without the interpreter's lock: do it in a thread beside a running loop.
     """
+    if not expressions:  # neither library takes none
+        return Nothing()
     return Vectorscan(expressions) if vectorscan_is_sound() else Re2(expressions)
 
 
@@ -71,6 +73,20 @@ def vectorscan_is_sound() -> bool:
     if hyperscan is None:
         return False
     return all(Vectorscan([Expression(expression)]).matches(text) for expression, text in _PROBES)
+
+
+class Nothing:
+    """No expressions, as where a company looks for its own words alone."""
+
+    __slots__ = ()
+
+    def matches(self, data: bytes) -> bool:
+        """See `Automaton.matches`."""
+        return False
+
+    def hits(self, data: bytes) -> list[tuple[int, int]]:
+        """See `Automaton.hits`."""
+        return []
 
 
 class Vectorscan:
