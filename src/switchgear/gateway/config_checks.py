@@ -105,13 +105,14 @@ def check_keys(doc: Decoder) -> None:
     _once(doc, [(*path, "sha256") for path in keys], "is the key of", "Give each caller a key of its own.")
     models = doc.names(("models",))
     for path in keys:
-        word = DEFAULT_SECRETS.get(doc.at((*path, "sha256"), str) or "")
-        if word is not None:
-            doc.findings.refuse(
-                (*path, "sha256"),
-                f'is the hash of "{word}", which anyone would guess' if word else "is the hash of an empty key",
-                "`switchgear key new` prints a key that nobody can guess.",
-            )
+        for secret in (path, *doc.paths((*path, "hashes"))):
+            word = DEFAULT_SECRETS.get(doc.at((*secret, "sha256"), str) or "")
+            if word is not None:
+                doc.findings.refuse(
+                    (*secret, "sha256"),
+                    f'is the hash of "{word}", which anyone would guess' if word else "is the hash of an empty key",
+                    "`switchgear key new` prints a key that nobody can guess.",
+                )
         if doc.at((*path, "models"), tuple) == ():
             doc.findings.warn(
                 (*path, "models"), "is empty: the key may call nothing", "Leave it out to allow every model."

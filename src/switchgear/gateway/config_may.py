@@ -7,7 +7,7 @@ import msgspec
 
 from switchgear.core.errors import ConfigError
 from switchgear.core.health import problem_of
-from switchgear.core.identity import Certificate, Key
+from switchgear.core.identity import Certificate, Key, OidcProvider
 from switchgear.core.screening import Canary
 from switchgear.gateway.config_model import Config
 from switchgear.gateway.findings import Findings
@@ -31,6 +31,17 @@ def check_identities(config: Config, findings: Findings) -> None:
             findings.refuse(("oidc", provider_name, "ca"), "names a file that is not there", "Name a PEM file.")
     for name in _unknown_models(config):
         findings.refuse(name, "names no model", "Name one of [models], or leave it out to allow all.")
+    for path in _never_allowed(config):
+        findings.refuse(
+            path, "is stricter than max_data_class: every call would be refused", "Lower it, or raise max_data_class."
+        )
+    tls = config.gateway.tls
+    if config.certificates and (tls is None or tls.client_ca is None):
+        findings.warn(
+            ("certificates",),
+            "have no effect: no caller is asked for one",
+            "Name the authority of callers with gateway.tls.client_ca.",
+        )
 
 
 def _unknown_models(config: Config) -> list[Path]:
@@ -40,6 +51,20 @@ def _unknown_models(config: Config) -> list[Path]:
     ]
     return [
         (*path, index) for path, models in named for index, model in enumerate(models) if model not in config.models
+    ]
+
+
+def _never_allowed(config: Config) -> list[Path]:
+    """Classes that calls carry at least, above those that they may carry at most."""
+    named: list[tuple[Path, Key | Certificate | OidcProvider]] = [
+        *((("keys", index), one) for index, one in enumerate(config.keys)),
+        *((("certificates", index), one) for index, one in enumerate(config.certificates)),
+        *((("oidc", name), one) for name, one in config.oidc.items()),
+    ]
+    return [
+        (*path, "data_class")
+        for path, one in named
+        if one.data_class is not None and one.max_data_class is not None and one.data_class > one.max_data_class
     ]
 
 
