@@ -1,5 +1,7 @@
 """Policies in a data plane: where a call may go, what it is told where it may go nowhere, and what its record says of both."""
 
+import asyncio
+import time
 from typing import Any
 
 import msgspec
@@ -10,6 +12,7 @@ from tests.wire.serving import Caller
 
 from switchgear.core.authorization import Authorization, PolicyText, Team
 from switchgear.core.data_class import DataClass
+from switchgear.core.limits import FairShare
 from switchgear.core.record import AttemptKind, Outcome, Record
 from switchgear.core.snapshot import Hedge, Kind, Retry, Snapshot, Target, make_snapshot
 from switchgear.gateway.story import explain
@@ -224,6 +227,34 @@ async def test_a_call_that_may_only_begin_where_nobody_is_well_says_so_of_each_t
         record = await it.record()
         assert sorted(out(record)) == [("a", "forbidden:later"), ("b", "full")]
         assert record.candidates == []
+
+
+async def test_a_call_waits_in_line_where_it_may_begin_although_another_place_is_free_for_later() -> None:
+    fair = FairShare(max_wait_s=5.0)
+    async with plane(forbid("later", "first", "a"), backends={"b": {"max_in_flight": 1}}, fair_share=fair) as it:
+        state = it.gateway.table.routes["chat"].targets[1].backend_state
+        state.in_flight += 1
+        waits = asyncio.ensure_future(it.send(CALL))
+        async with asyncio.timeout(5.0):
+            while state.waiting is None or not state.waiting.waiting:
+                await asyncio.sleep(0.005)
+        state.in_flight -= 1
+        state.left(time.monotonic())
+        assert (await waits).headers["x-switchgear-backend"] == "b"
+        assert asked(await it.record()) == [("b", AttemptKind.FIRST)]
+
+
+async def test_a_place_that_asked_to_be_left_alone_comes_after_another_where_a_call_may_begin() -> None:
+    authorization = Authorization(
+        texts=(PolicyText("p.cedar", PERMIT + forbid("later", "first", "c")),), unknown_class=DataClass.PUBLIC
+    )
+    async with Plane("a", "b", "c", authorization=authorization) as it:
+        it.places["a"].set_faults(["status;code=429;retry_after_s=60"])
+        for number, kinds in enumerate(
+            ([("a", AttemptKind.FIRST), ("b", AttemptKind.FALLBACK)], [("b", AttemptKind.FIRST)]), 1
+        ):
+            assert (await it.send(CALL)).status == 200
+            assert asked(await it.record(number)) == kinds
 
 
 # -- other policies --
