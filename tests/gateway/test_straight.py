@@ -8,12 +8,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.gateway.plane import KEY, KeptRecords, Plane
+from tests.gateway.plane import KEY, KeptRecords, Plane, checked
 from tests.gateway.recording import USAGE, WHOLE, recording, replies
 from tests.wire.serving import Answer, Caller
 
-from switchgear.core.record import Record
+from switchgear.core.record import Outcome, Record
 from switchgear.core.snapshot import Breaker, Capabilities, Hedge, Key, Prices, Retry
+from switchgear.gateway.breaker import CircuitBreaker
+from switchgear.gateway.latency import Latency
 from switchgear.gateway.straight import StraightWay
 from switchgear.wire.exchange import JSON, Exchange
 
@@ -205,3 +207,23 @@ async def test_a_caller_that_hangs_up_ends_the_short_way_at_once() -> None:
             while held[0].open:
                 await asyncio.sleep(0)
         assert plane.gateway.desk.calls == 0
+
+
+@pytest.mark.parametrize("where", [(Latency, "observe"), (CircuitBreaker, "well"), (Exchange, "reply_ok")])
+async def test_a_defect_within_the_short_way_leaves_no_caller_waiting(
+    monkeypatch: pytest.MonkeyPatch, where: tuple[type, str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(*where, broken)
+    async with recording() as place, Plane("a", urls={"a": place.base_url}) as plane:
+        async with asyncio.timeout(5):
+            answer = await plane.send(CALL)
+        checked(answer, "internal_error")
+        record = plane.records.kept[-1]
+        assert (record.outcome, record.status, record.error) == (Outcome.FAILED, 500, "internal_error")
+        monkeypatch.undo()
+        assert (await plane.send(CALL)).status == 200
+        assert plane.gateway.desk.calls == 0
+        assert all(state.in_flight == 0 for state in plane.builder.live.backends.values())

@@ -123,9 +123,9 @@ class Disk:
 
     def _tidy(self) -> None:
         try:
-            self._learn()
             while self._store.trim(self._clock.now_s()) and self._jobs.empty():
                 pass
+            self._learn()  # of what is left, so that nothing which is over is taken for held again
         except sqlite3.Error as error:
             self._failed(error)
 

@@ -11,18 +11,22 @@ from collections.abc import Mapping
 from pathlib import Path as File
 from typing import Any, NamedTuple
 
-import msgspec
-
 from switchgear.core.authorization import Authorization
 from switchgear.core.errors import ConfigError, Problem
-from switchgear.core.limits import LimitSharing
 from switchgear.core.screening import Screening
 from switchgear.core.snapshot import Snapshot, make_snapshot
 from switchgear.gateway.config_care import check_care
 from switchgear.gateway.config_checks import check_gateway, check_keys, check_names
 from switchgear.gateway.config_decode import Decoder
 from switchgear.gateway.config_files import check_files
-from switchgear.gateway.config_may import check_energy, check_identities, check_limits, check_policies, check_screen
+from switchgear.gateway.config_may import (
+    check_energy,
+    check_identities,
+    check_limits,
+    check_policies,
+    check_screen,
+    effective_sharing,
+)
 from switchgear.gateway.config_model import Config, Durability, GatewayConfig, GatewayTls, OnJournalFailure
 from switchgear.gateway.config_places import check_backends, check_models
 from switchgear.gateway.config_sketches import check_sketches
@@ -193,19 +197,10 @@ def snapshot_of(config: Config) -> Snapshot:
         ),
         limits=config.limits,
         fair_share=config.fair_share,
-        limit_sharing=_sharing(config),
+        limit_sharing=effective_sharing(config),
         screen=_screen(config),
         cache=config.cache,
     )
-
-
-def _sharing(config: Config) -> LimitSharing:
-    """How limits are shared. A budget outlives a restart, so with one there is a database in any case."""
-    sharing = config.limit_sharing
-    budgets = any(limit.usd_per_day is not None or limit.usd_per_month is not None for limit in config.limits)
-    if budgets and not sharing.database:
-        return msgspec.structs.replace(sharing, database=f"sqlite:///{config.gateway.state_dir}/limits.db")
-    return sharing
 
 
 def _screen(config: Config) -> Screening | None:

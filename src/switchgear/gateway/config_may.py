@@ -8,6 +8,7 @@ import msgspec
 from switchgear.core.errors import ConfigError
 from switchgear.core.health import problem_of
 from switchgear.core.identity import Certificate, Key, OidcProvider
+from switchgear.core.limits import LimitSharing
 from switchgear.core.screening import Canary
 from switchgear.gateway.config_model import Config
 from switchgear.gateway.findings import Findings
@@ -76,6 +77,15 @@ def check_energy(config: Config, findings: Findings) -> None:
             findings.refuse(("backends", name, "energy", "grid"), problem, "See docs/rehearsal.md.")
 
 
+def effective_sharing(config: Config) -> LimitSharing:
+    """How limits are shared. A budget outlives a restart, so with one there is a database in any case."""
+    sharing = config.limit_sharing
+    budgets = any(limit.usd_per_day is not None or limit.usd_per_month is not None for limit in config.limits)
+    if budgets and not sharing.database:
+        return msgspec.structs.replace(sharing, database=f"sqlite:///{config.gateway.state_dir}/limits.db")
+    return sharing
+
+
 def check_limits(config: Config, findings: Findings) -> None:
     """Limits name what there is; several workers need a database to share them."""
     names: dict[str, Collection[str]] = {"model": config.models, "backend": config.backends}
@@ -87,7 +97,7 @@ def check_limits(config: Config, findings: Findings) -> None:
     found = [*limit_problems(config.limits, names)]
     if config.fair_share is not None:
         found += fair_share_problems(config.fair_share, teams)
-    found += sharing_problems(config.limit_sharing, config.limits, config.gateway.workers)
+    found += sharing_problems(effective_sharing(config), config.limits, config.gateway.workers)
     for problem in found:
         findings.refuse(path_of(problem.path), problem.message, problem.remedy)
 

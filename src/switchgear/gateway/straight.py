@@ -224,4 +224,6 @@ class StraightTry(Try, eq=False):
             )
         except Exception as error:
             log.exception("call %s met a defect", call.id)
+            if call.over:  # what it held is given back above; it has no end yet, so `defect` gives it one
+                call.over = call.counted = False
             call.defect(error)

@@ -71,11 +71,18 @@ def of_user(config: Config, scenario: Scenario) -> Config:
     return msgspec.structs.replace(config, backends=backends, oidc={}, certificates=(), limit_sharing=LimitSharing())
 
 
-def staged(config: Config, urls: Mapping[str, str], speed: float) -> Config:
-    """A configuration with the addresses at which the devices are, the callers' key, and all its times divided by `speed`."""
-    backends = {
-        name: msgspec.structs.replace(backend, base_url=urls[name]) for name, backend in config.backends.items()
-    }
+def staged(config: Config, urls: Mapping[str, str], health_urls: Mapping[str, str], speed: float) -> Config:
+    """A configuration with the addresses at which the devices are, the callers' key, and all its times divided by `speed`.
+
+    Each device is asked at `health_urls` how it is; one that publishes nothing is not in it.
+    """
+    backends: dict[str, Backend] = {}
+    for name, backend in config.backends.items():
+        health_url = health_urls.get(name)
+        source = None
+        if health_url is not None:
+            source = msgspec.structs.replace(backend.health or HealthSource(url=""), url=health_url)
+        backends[name] = msgspec.structs.replace(backend, base_url=urls[name], health=source)
     key = Key(name="rehearsal", sha256=hashlib.sha256(KEY.encode()).hexdigest(), team="rehearsal", pin=True)
     keys = (*(one for one in config.keys if one.name != key.name), key)
     models = {name: faster(model, speed) for name, model in config.models.items()}
@@ -100,11 +107,6 @@ def faster(value: S, speed: float) -> S:
         elif isinstance(field, msgspec.Struct):
             changed[name] = faster(field, speed)
     return msgspec.structs.replace(value, **changed) if changed else value
-
-
-def health_source(url: str, speed: float) -> HealthSource:
-    """How the gateway asks a device how it is."""
-    return faster(HealthSource(url=url), speed)
 
 
 def _backend(spec: DeviceSpec) -> Backend:

@@ -18,7 +18,7 @@ from switchgear.gateway.errors import error_body
 from switchgear.gateway.health import BackendHealth
 from switchgear.gateway.health_poller import HealthPoller
 from switchgear.gateway.table import Builder
-from switchgear.rehearsal.configuration import health_source, staged
+from switchgear.rehearsal.configuration import staged
 from switchgear.rehearsal.model import Scenario
 from switchgear.rehearsal.recording import JournalRecorder
 from switchgear.wire.address import Address, bind, bound_address, parse_address
@@ -87,18 +87,18 @@ class Stage:
         recorder = self.recorder = JournalRecorder(self._folder / "journal", timeline, self.scenario_s, self._speed)
         recorder.start()
         self._exits.push_async_callback(recorder.close)
-        snapshot = snapshot_of(
-            staged(config, {name: await self._base_url(name) for name in config.backends}, self._speed)
-        )
+        urls = {name: await self._base_url(name) for name in config.backends}
+        health_urls = {name: url for name in config.backends if (url := self._health_url(name))}
+        snapshot = snapshot_of(staged(config, urls, health_urls, self._speed))
         builder = Builder({}, clock=self._clock, state_dir=self._folder)
-        for name, backend in snapshot.backends.items():
-            self.health[name] = builder.live.backend(name, backend).health = self._health(name)
         loop = asyncio.get_running_loop()
         now_s: Callable[[], float] = self._clock.now_s
         if len(timeline.times_s) > 1:
             now_s = lambda: self._clock.now_s() + timeline.at(self.scenario_s()).clock_offset_s  # noqa: E731  one of two clocks
         desk = Desk(loop, "rehearsal/0", now_s, recorder, refuse_unrecorded=False)
-        gateway = Gateway(builder.build(snapshot), desk, rng=random.Random(self.scenario.seed))  # noqa: S311  routing
+        table = builder.build(snapshot)
+        self.health = {name: state.health or BackendHealth() for name, state in builder.live.backends.items()}
+        gateway = Gateway(table, desk, rng=random.Random(self.scenario.seed))  # noqa: S311  routing
         server = Server(gateway.handle, check_head=gateway.check_head, error_body=error_body, clock=self._clock)
         sock = bind(parse_address(f"unix:{self._folder}/gateway.sock" if self._virtual else "127.0.0.1:0"))
         self.address = bound_address(sock)
@@ -115,13 +115,13 @@ class Stage:
         address = await self.site.listen_for(name, f"unix:{self._folder}/{name}.sock")
         return f"unix:{address.path}"
 
-    def _health(self, name: str) -> BackendHealth:
+    def _health_url(self, name: str) -> str:
+        """Where a device says how it is; empty where it publishes nothing."""
         words = self.scenario.specs()[name].published()
         if words is Publishes.NOTHING:
-            return BackendHealth()
+            return ""
         path = _PATHS[words]
-        url = f"unix:{self._folder}/{name}.sock:{path}" if self._virtual else f"{self.site.url(name)}{path}"
-        return BackendHealth(health_source(url, self._speed))
+        return f"unix:{self._folder}/{name}.sock:{path}" if self._virtual else f"{self.site.url(name)}{path}"
 
     async def _close_gateway(self, gateway: Gateway) -> None:
         await gateway.desk.tasks.close()
