@@ -39,6 +39,7 @@ from switchgear.gateway.app import Gateway
 from switchgear.gateway.call import Desk
 from switchgear.gateway.errors import CATALOGUE, error_body
 from switchgear.gateway.table import Builder, Plan
+from switchgear.policy.external import ExternalScreen
 from switchgear.wire.address import bind, bound_address, parse_address
 from switchgear.wire.model import Limits
 from switchgear.wire.server import Server
@@ -153,6 +154,7 @@ class Plane:
         certificates: tuple[Certificate, ...] = (),
         tls: ssl.SSLContext | None = None,
         clock: Clock | None = None,
+        external: ExternalScreen | None = None,
     ) -> None:
         self.names = names or ("a", "b")
         self.places: dict[str, Emulator] = {}
@@ -179,6 +181,7 @@ class Plane:
         self._certificates = certificates
         self._tls = tls
         self._clock = clock or SystemClock()
+        self._external = external
 
     async def __aenter__(self) -> Self:
         backends, targets = {}, []
@@ -203,6 +206,7 @@ class Plane:
         models.update((name, Model(**{"targets": tuple(targets), **own})) for name, own in self._aliases.items())
         demo = Key(name="demo", sha256=hashlib.sha256(KEY.encode()).hexdigest(), team="platform", pin=True)
         self.builder = Builder(self._environment, clock=self._clock, sharing=self._sharing)
+        self.builder.external = self._external
         self.snapshot = make_snapshot(
             backends,
             models,

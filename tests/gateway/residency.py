@@ -6,7 +6,7 @@ gateway's code with what is tested. What did go is what the places at the other 
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Any
 
@@ -20,15 +20,42 @@ from switchgear.cache.keys import SECRET_BYTES, Keys
 from switchgear.cache.memory import Memory
 from switchgear.cache.service import AnswerCache
 from switchgear.core.authorization import ATTEMPTS, Purpose
+from switchgear.core.external_screening import PLACE, OnLate
 from switchgear.core.record import AttemptKind, Record
 from switchgear.gateway.app import Gateway
 from switchgear.gateway.call import Desk
 from switchgear.gateway.errors import error_body
 from switchgear.gateway.table import Builder
+from switchgear.policy.external import ExternalAnswer, Told
+from switchgear.policy.model import Finding
 from switchgear.wire.exchange import Exchange
 from switchgear.wire.server import Server, ServerConnection
 
 _CALL = b'"user": "call-'
+
+
+class MemoryScreen:
+    """An `ExternalScreen` without a process: remembers whose texts it was shown, and finds something, nothing or no end by chance."""
+
+    def __init__(self, rng: Random) -> None:
+        self._random = rng
+        self.shown: list[int] = []
+        self.answered: dict[int, bool] = {}
+        """By call, whether it found something."""
+
+    def ask(self, texts: Sequence[str], timeout_s: float, told: Told) -> Callable[[], None]:
+        number = next(int(text.removeprefix("call-")) for text in texts if text.startswith("call-"))
+        self.shown.append(number)
+        takes_s = self._random.choice((0.0, 0.01, 0.05, 1.0))
+
+        def tell() -> None:
+            if takes_s > timeout_s:
+                told(ExternalAnswer(late="timeout"))
+            else:
+                found = self.answered[number] = self._random.random() < 0.4
+                told(ExternalAnswer((Finding("person", 0, 1, 0),) if found else ()))
+
+        return asyncio.get_running_loop().call_later(min(takes_s, timeout_s), tell).cancel
 
 
 class Course:
@@ -44,6 +71,7 @@ class Course:
         self.records: dict[int, Record] = {}
         trouble = rng.choice((0.0, 0.3, 0.6, 0.9))
         self._places = {f"b{n}": Place(f"b{n}", rng, self.seen, trouble=trouble) for n in range(4)}
+        self._screen = MemoryScreen(rng)
         self.network = Network(dict(self._places), lambda name: self._places[name].refuses())
         self._calls = calls
         self._snapshots = [any_rules(rng, about), any_rules(rng, about)]
@@ -52,6 +80,7 @@ class Course:
     async def run(self) -> None:
         loop, kept, rng = asyncio.get_running_loop(), KeptRecords(), self.rng
         builder = Builder({})
+        builder.external = self._screen
         desk = Desk(loop, "test/0", lambda: 1e9 + loop.time(), kept, refuse_unrecorded=False)
         desk.cache = AnswerCache(Memory(1024 * 1024), Keys(rng.randbytes(SECRET_BYTES)))
         gateway = Gateway(builder.build(self._now.snapshot), desk, rng=rng)
@@ -107,6 +136,10 @@ class Course:
             attempts = self.records[one.call].attempts
             if one.goes_on and not any(made.kind is AttemptKind.CONTINUE for made in attempts):
                 yield f"call {one.call}: {one.backend} was told of an answer, and the record has no {AttemptKind.CONTINUE}"
+        for number in self._screen.shown:
+            asked = self.asked[number]
+            if not self.rules[number].allows(asked, asked.model, Purpose.SCREEN, (PLACE, "")):
+                yield f"call {number}, {asked}: {Purpose.SCREEN} reached the external screen"
         for number, record in self.records.items():
             told = f"call {number}, {self.asked[number]}: "
             if record.error == "internal_error":
@@ -119,7 +152,7 @@ class Course:
                 yield from (told + text for text in self._wrong_reuse(number, record))
 
     def _wrong_attempts(self, number: int, record: Record) -> Iterator[str]:
-        rules, asked = self.rules[number], self.asked[number]
+        rules, asked = self.rules[number], self._looked_at(number)
         models = [asked.model]
         before: set[tuple[str, str]] = set()
         for index, one in enumerate(record.attempts):
@@ -143,9 +176,17 @@ class Course:
             if not any(rules.allows(asked, name, purpose, target) for name in fitting):
                 yield f"{purpose} reached {target} as {' or '.join(fitting)}"
 
+    def _looked_at(self, number: int) -> Asked:
+        """A call with what the external screen made of it."""
+        screen, answered = self.rules[number].snapshot.screen, self._screen.answered
+        if screen is None or screen.external is None:
+            return self.asked[number]
+        missing = number not in answered and screen.external.on_late is OnLate.RAISE_TO
+        return self.asked[number]._replace(found=missing or answered.get(number, False))
+
     def _wrong_reuse(self, number: int, record: Record) -> Iterator[str]:
         """A kept answer is of a place where it may be kept, and where the call itself could have gone."""
-        rules, asked, target = self.rules[number], self.asked[number], (record.backend, record.answered_model)
+        rules, asked, target = self.rules[number], self._looked_at(number), (record.backend, record.answered_model)
         models = [name for name in ("chat", "big") if rules.has(name, target)]
         if not any(rules.allows(asked, name, Purpose.CACHE, target) for name in models):
             yield f"{Purpose.CACHE} gave an answer of {target}"
@@ -154,7 +195,7 @@ class Course:
 
     def counted(self) -> Counter[str]:
         """What happened: attempts by kind, reuses, refusals."""
-        count: Counter[str] = Counter()
+        count: Counter[str] = Counter({Purpose.SCREEN.value: len(self._screen.shown)})
         for record in self.records.values():
             count.update(one.kind.value for one in record.attempts)
             count[record.outcome.value] += 1

@@ -5,12 +5,23 @@ from random import Random
 from typing import Any, NamedTuple
 
 from tests.gateway.memory_places import UNSURE
-from tests.policy.authz_any import NAMES, THERE, Case, Question, Rule, any_case, any_principal
+from tests.policy.authz_any import (
+    JURISDICTIONS,
+    NAMES,
+    REGIONS,
+    THERE,
+    Case,
+    Question,
+    Rule,
+    any_case,
+    any_principal,
+)
 
-from switchgear.core.authorization import ATTEMPTS, Authorization, Purpose, Team
+from switchgear.core.authorization import ATTEMPTS, Authorization, Place, Purpose, Team
 from switchgear.core.caching import LastResort, ModelCache, Repeatable, Scope
 from switchgear.core.data_class import DataClass
 from switchgear.core.escalation import Escalate
+from switchgear.core.external_screening import PLACE, ExternalScreening, OnLate
 from switchgear.core.screening import Action, Detector, Screening, ScreenRule, WordList
 from switchgear.core.snapshot import (
     Backend,
@@ -34,15 +45,10 @@ from switchgear.policy.authz_world import Target as Destination
 QUICK = Timeouts(connect_s=0.5, first_token_s=0.2, idle_s=0.2, total_s=1.0)
 NEVER = Breaker(consecutive=10_000, min_calls=10_000)
 SOON = Breaker(consecutive=2, open_s=0.3)
-PURPOSES = (*ATTEMPTS, Purpose.CACHE)
+PURPOSES = (*ATTEMPTS, Purpose.CACHE, Purpose.SCREEN)
 CLASSES = (None, *DataClass)
 WORD = "Nightjar"
 """What the screen looks for."""
-_SCREEN = Screening(
-    detectors=(Detector.MAC_ADDRESS,),
-    word_lists=(WordList(name="project", words=(WORD,)),),
-    rules=(ScreenRule(name="project", find=("project",), action=Action.ROUTE, raise_to=DataClass.RESTRICTED),),
-)
 _OWN = tuple(purpose for purpose in ATTEMPTS if purpose is not Purpose.ESCALATE)
 _NAMES = ", ".join(f'Action::"{purpose.value}"' for purpose in _OWN)
 _ONLY_ESCALATED = Rule(
@@ -63,6 +69,8 @@ class Asked(NamedTuple):
     streamed: bool
     named: bool
     """Whether it holds the word that the screen looks for."""
+    found: bool = False
+    """Whether an external screen found something in it, or gave no answer where that counts as much."""
 
 
 class Rules(NamedTuple):
@@ -73,13 +81,18 @@ class Rules(NamedTuple):
     keys: dict[str, Key]
 
     def class_of(self, asked: Asked, model: str) -> DataClass:
-        """The strictest that was told, of the model that was called and of the one that is asked."""
-        key, teams = self.keys[asked.who], self.snapshot.authorization.teams
+        """The strictest that was told, or what counts where nobody told anything; what was found in it raises that, and so does the
+        model that is asked in place of the one that was called.
+        """
+        key, teams, screen = self.keys[asked.who], self.snapshot.authorization.teams, self.snapshot.screen
         team = teams[key.team].data_class if key.team in teams else None
-        models = [self.snapshot.models[name].data_class for name in (asked.model, model)]
-        found = DataClass.RESTRICTED if asked.named and self.snapshot.screen is not None else None
-        told = [one for one in (key.data_class, team, asked.told, found, *models) if one is not None]
-        return max(told, key=list(DataClass).index) if told else self.snapshot.authorization.unknown_class
+        told = _strictest(key.data_class, team, asked.told, self.snapshot.models[asked.model].data_class)
+        named = screen.rules[0].raise_to if asked.named and screen is not None else None
+        found = screen.rules[1].raise_to if asked.found and screen is not None else None
+        other = self.snapshot.models[model].data_class if model != asked.model else None
+        strictest = _strictest(told or self.snapshot.authorization.unknown_class, named, found, other)
+        assert strictest is not None
+        return strictest
 
     def allows(self, asked: Asked, model: str, purpose: Purpose, target: tuple[str, str]) -> bool:
         key = self.keys[asked.who]
@@ -88,11 +101,14 @@ class Rules(NamedTuple):
         if most is not None and list(DataClass).index(data_class) > list(DataClass).index(most):
             return False
         who = Principal(name=key.name, team=key.team, roles=key.roles)
-        there = next(one for one in self.case.routes[model] if (one.backend, one.model) == target)
-        return self.case.allows(Question(who, model, data_class, purpose, there))
+        return self.case.allows(Question(who, model, data_class, purpose, Destination(*target)))
 
     def has(self, model: str, target: tuple[str, str]) -> bool:
         return any((one.backend, one.model) == target for one in self.case.routes[model])
+
+
+def _strictest(*told: DataClass | None) -> DataClass | None:
+    return max((one for one in told if one is not None), key=list(DataClass).index, default=None)
 
 
 def any_rules(rng: Random, about: Purpose | None = None) -> Rules:
@@ -128,9 +144,38 @@ def any_rules(rng: Random, about: Purpose | None = None) -> Rules:
         for name, place in case.world.places.items()
     }
     authorization = Authorization(texts=case.texts, teams=teams, unknown_class=rng.choice(list(DataClass)))
-    screen = _SCREEN if rng.random() < 0.5 else None
+    screen = _any_screen(rng, about) if rng.random() < (1.0 if about is Purpose.SCREEN else 0.5) else None
+    if screen is not None and screen.external is not None:
+        out = screen.external
+        place = Place(
+            kind=out.kind, region=out.region, jurisdiction=out.jurisdiction, labels=out.labels, attested=out.attested
+        )
+        case = case._replace(world=case.world._replace(places={**case.world.places, PLACE: place}))
     snapshot = make_snapshot(backends, models, tuple(keys.values()), authorization=authorization, screen=screen)
     return Rules(case, snapshot, keys)
+
+
+def _any_screen(rng: Random, about: Purpose | None) -> Screening:
+    """Ours looks for a word, and an external one beside it for whatever it finds."""
+    above = list(DataClass)[1:]
+    named, found = rng.choice(above), rng.choice(above)
+    words = WordList(name="project", words=(WORD,))
+    rules = [ScreenRule(name="project", find=("project",), action=Action.ROUTE, raise_to=named)]
+    external = None
+    if about is Purpose.SCREEN or rng.random() < 0.5:
+        rules.append(ScreenRule(name="people", find=("person",), action=Action.ROUTE, raise_to=found))
+        external = ExternalScreening(
+            entities=("PERSON",),
+            timeout_s=0.1,
+            on_late=rng.choice(list(OnLate)),
+            late_class=found,
+            region=rng.choice(REGIONS),
+            jurisdiction=rng.choice(JURISDICTIONS),
+            labels=("gpu",),
+            attested=rng.random() < 0.5,
+        )
+    mac = (Detector.MAC_ADDRESS,)
+    return Screening(detectors=mac, word_lists=(words,), rules=tuple(rules), external=external)
 
 
 def _on_purpose(rng: Random, purposes: tuple[Purpose, ...], number: int) -> Rule:

@@ -1,5 +1,6 @@
 """What a configuration may not say of who may call, what calls carry, and what policies allow: each with its line and a remedy."""
 
+import importlib.util
 from hashlib import sha256
 from pathlib import Path
 
@@ -86,6 +87,44 @@ def test_policies_are_checked_against_the_file_that_names_them(tmp_path: Path, m
     assert first.authorization.texts[0].text == policies.read_text()
     policies.write_text(policies.read_text() + "\n// said otherwise")
     assert snapshot_of(config).id != first.id, "other policies are another snapshot"
+
+
+EXTERNAL = """[screen.external]
+entities = ["PERSON"]
+model = "no_such_model"
+[[screen.rules]]
+name = "names"
+find = ["person"]
+action = "redact"
+"""
+
+
+def test_an_external_screen_that_is_not_installed_here_is_warned_of() -> None:
+    judged = judge(f"{KEY}{EXTERNAL}{REST}")
+    assert judged.problems == ()
+    told = {one.path: one for one in judged.warnings}
+    assert "no_such_model" in told["screen.external.model"].message
+    if importlib.util.find_spec("presidio_analyzer") is None:
+        assert "switchgear[presidio]" in told["screen.external"].remedy
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path", "message"),
+    [
+        ('find = ["person"]', 'find = ["location"]', "screen.rules.names.find", "names location, which is not known"),
+        (
+            "[[screen.rules]]",
+            "[[screen.patterns]]\nname = 'person'\nregex = 'x'\n[[screen.rules]]",
+            "screen.patterns.person.name",
+            "is taken",
+        ),
+        ("[backends.box]", "[backends.external-screen]", "backends.external-screen", "the name that policies know"),
+    ],
+)
+def test_what_does_not_fit_an_external_screen_is_refused(old: str, new: str, path: str, message: str) -> None:
+    text = f"{KEY}{EXTERNAL}{REST}".replace('"box"', '"external-screen"' if "backends" in new else '"box"')
+    problems = judge(text.replace(old, new)).problems
+    assert [(one.path, message in one.message) for one in problems] == [(path, True)]
 
 
 def test_two_secrets_of_one_key_are_rotation() -> None:

@@ -9,6 +9,7 @@ from tests.wire.serving import Caller
 
 from switchgear.core.authorization import Authorization, PolicyText, Team
 from switchgear.core.data_class import DataClass
+from switchgear.core.screening import Action, Screening, ScreenRule
 from switchgear.core.snapshot import Key, Target
 
 CALL: dict[str, Any] = {"model": "chat", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 4}
@@ -73,6 +74,20 @@ async def test_what_nobody_told_counts_as_configured() -> None:
         assert (await it.record()).data_class == "internal"
         await it.send(CALL, key="plain", x_switchgear_data_class="public")
         assert (await it.record(2)).data_class == "public", "a declared class counts, whatever an unknown one would be"
+
+
+@pytest.mark.parametrize("policies", ["", PERMIT], ids=["open", "policies"])
+async def test_the_screen_makes_no_less_of_a_call_of_which_nobody_told_anything(policies: str) -> None:
+    rule = ScreenRule(name="mail", find=("email",), action=Action.ROUTE, raise_to=DataClass.INTERNAL)
+    texts = (PolicyText("policies.cedar", policies),) if policies else ()
+    unknown = Authorization(texts=texts, unknown_class=DataClass.CONFIDENTIAL)
+    found = {**CALL, "messages": [{"role": "user", "content": "jane@example.org"}]}
+    async with Plane("a", keys=KEYS, authorization=unknown, screen=Screening(rules=(rule,))) as it:
+        await it.send(found, key="plain")
+        assert (await it.record()).data_class == "confidential"
+        await it.send(found, key="plain", x_switchgear_data_class="public")
+        assert (await it.record(2)).data_class == "internal"
+        checked(await it.send(found, key="limited"), "data_class_not_allowed")
 
 
 @pytest.mark.parametrize("word", ["", "secret", "restricted, public", "public;q=1"])

@@ -8,6 +8,7 @@ from tests.gateway.escalation import ASKED, ESCALATE, FAILED, FIRST, OK, RULE, S
 from tests.gateway.recording import streams
 
 from switchgear.core.authorization import Authorization, PolicyText
+from switchgear.core.data_class import DataClass
 from switchgear.core.limits import Limit
 from switchgear.core.snapshot import Capabilities, Key, Prices
 
@@ -33,6 +34,17 @@ async def test_a_key_that_may_not_call_the_larger_model_does_not_get_there_eithe
         assert "x-switchgear-degraded" not in answer.headers
         assert "logprobs" not in one.places["small"].fields, "nothing follows from a verdict, so none is made"
         assert one.asked("large") == 0
+
+
+async def test_the_larger_model_makes_no_less_of_a_call_of_which_nobody_told_anything() -> None:
+    larger = {"data_class": DataClass.PUBLIC}
+    async with world(whole("no", -3.0), whole("YES", None), larger=larger) as one:
+        texts = '@id("all") permit (principal, action, resource);@id("stays") forbid (principal, action, resource) when'
+        texts += ' { context.data_class in DataClass::"restricted" && context.model == Model::"large" };'
+        swap(one.plane, authorization=Authorization(texts=(PolicyText("p.cedar", texts),)))
+        assert text_of(await one.send(ASKED)) == "no"
+        assert one.asked("large") == 0
+        assert text_of(await one.send(ASKED, x_switchgear_data_class="internal")) == "YES"
 
 
 async def test_a_policy_that_lets_one_of_two_larger_targets_be_asked() -> None:

@@ -20,6 +20,7 @@ from tests.wire.serving import Answer, Caller
 
 from switchgear.core.authorization import Authorization, PolicyText
 from switchgear.core.data_class import DataClass
+from switchgear.core.external_screening import ExternalScreening, OnLate
 from switchgear.core.identity import Certificate, ClaimPaths, OidcProvider, OtherHash
 from switchgear.core.limits import Limit, LimitSharing
 from switchgear.core.screening import Action, AnswerAction, AnswerRule, Detector, Screening, ScreenRule
@@ -192,6 +193,7 @@ PROVOKED: dict[str, Provoke] = {
     "limits_unavailable": unshared,
     "limit_share_pending": pending,
     "refused_by_screen": call(body={**CALL, "messages": [{"role": "user", "content": IBAN}]}, screen=SCREEN),
+    "screen_unavailable": call(screen=Screening(external=ExternalScreening(on_late=OnLate.REFUSE))),
     "answer_blocked": blocked,
 }
 

@@ -14,7 +14,7 @@ from tests.gateway.residency import Course
 
 from switchgear.core.authorization import Purpose
 from switchgear.core.record import AttemptKind
-from switchgear.gateway import caching, caller, detour, entrance
+from switchgear.gateway import caching, caller, detour, entrance, screening
 from switchgear.gateway.caching import Places
 from switchgear.gateway.call import Call
 from switchgear.gateway.table import Admission, Route, Table, Target
@@ -23,7 +23,18 @@ from switchgear.policy.screen import Screen
 from switchgear.rehearsal.virtual_time import run_virtually
 
 CALLS = 48
-EXERCISED = {*AttemptKind, "ok", "refused", "failed", "broken", "cancelled", "hit", "collapsed", "forbidden_by_policy"}
+EXERCISED = {
+    *AttemptKind,
+    "ok",
+    "refused",
+    "failed",
+    "broken",
+    "cancelled",
+    "hit",
+    "collapsed",
+    "forbidden_by_policy",
+    "screen",
+}
 """What must have happened at least once, or nothing was shown of it."""
 
 
@@ -128,6 +139,7 @@ BUGS = {
     "a plan of another snapshot": (Table, "plans", _OneForAllSnapshots()),
     "the header is not read": (entrance, "declared_class", lambda headers: None),
     "the screen is not asked": (Screen, "request", lambda *asked: CLEAN),
+    "screen": (screening, "_why_forbidden", lambda call, data_class: ""),
     "no policy is asked": (Table, "admission", _no_policies),
 }
 

@@ -110,8 +110,8 @@ async def test_one_that_cannot_be_used_says_what_to_install(tmp_path: Path) -> N
     ("on_late", "decision"),
     [
         (OnLate.PASS, LateDecision()),
-        (OnLate.FLAG, LateDecision(flag=LATE)),
-        (OnLate.RAISE_TO, LateDecision(flag=LATE, raised_to=DataClass.CONFIDENTIAL)),
+        (OnLate.FLAG, LateDecision(flag=f"{LATE}:timeout")),
+        (OnLate.RAISE_TO, LateDecision(flag=f"{LATE}:timeout", raised_to=DataClass.CONFIDENTIAL)),
         (OnLate.REFUSE, LateDecision(refused=True)),
     ],
 )

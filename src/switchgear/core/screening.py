@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 
 from switchgear.core.data_class import DataClass
+from switchgear.core.external_screening import ExternalScreening
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 """Of a rule, a pattern or a list: lower-case letters, digits, `_` and `-`."""
@@ -201,6 +202,7 @@ class Screening(_Part, frozen=True, kw_only=True):
     patterns: tuple[OwnPattern, ...] = ()
     word_lists: tuple[WordList, ...] = ()
     canaries: tuple[Canary, ...] = ()
+    external: ExternalScreening | None = None
 
 
 class Found(msgspec.Struct, array_like=True, frozen=True, gc=False):

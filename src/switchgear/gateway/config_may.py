@@ -1,11 +1,13 @@
 """What a configuration may not say of who may call and what policies allow."""
 
+import importlib.util
 from collections.abc import Collection, Mapping
 from pathlib import Path as File
 
 import msgspec
 
 from switchgear.core.errors import ConfigError
+from switchgear.core.external_screening import PLACE, ExternalScreening
 from switchgear.core.health import problem_of
 from switchgear.core.identity import Certificate, Key, OidcProvider
 from switchgear.core.limits import LimitSharing
@@ -15,7 +17,7 @@ from switchgear.gateway.findings import Findings
 from switchgear.gateway.lines import Path, path_of
 from switchgear.identity import checks
 from switchgear.limits.check import fair_share_problems, limit_problems, sharing_problems
-from switchgear.policy.authz_world import groups_of
+from switchgear.policy.authz_world import groups_of, places
 from switchgear.policy.cedar_files import load_policies
 from switchgear.policy.cedar_schema import World
 from switchgear.policy.errors import ScreenError
@@ -126,6 +128,30 @@ def check_screen(config: Config, findings: Findings, environment: Mapping[str, s
         Screen(msgspec.structs.replace(with_words(config.screen), canaries=tuple(canaries)))
     except ScreenError as error:
         findings.refuse(("screen", *path_of(error.path)), error.message, error.remedy)
+    if config.screen.external is not None:
+        _check_external(config, config.screen.external, findings)
+
+
+def _check_external(config: Config, external: ExternalScreening, findings: Findings) -> None:
+    """What the external screen needs is installed, its words are fit for policies, and no backend has the name of its place."""
+    path: Path = ("screen", "external")
+    if importlib.util.find_spec("presidio_analyzer") is None:
+        findings.warn(
+            path,
+            "needs Presidio, which is not installed here: every call counts as one that it is late for",
+            "Install it with `pip install 'switchgear[presidio]'`, or take the table out.",
+        )
+    model = external.model
+    if model and not File(model).is_dir() and (not model.isidentifier() or importlib.util.find_spec(model) is None):
+        findings.warn(
+            (*path, "model"),
+            f'names a spaCy model that is not installed here: "{model}"',
+            "Install its package where the gateway runs, or name its directory.",
+        )
+    if PLACE in config.backends:
+        findings.refuse(
+            ("backends", PLACE), "has the name that policies know the external screen by", "Give it another."
+        )
 
 
 def check_policies(config: Config, findings: Findings) -> None:
@@ -144,7 +170,7 @@ def check_policies(config: Config, findings: Findings) -> None:
         return
     signed_in = {team for one in config.oidc.values() for team in (one.team or "", *one.teams.values()) if team}
     world = World(
-        config.backends,
+        places(config.backends, config.screen.external if config.screen is not None else None),
         {name: model.labels for name, model in config.models.items()},
         config.teams,
         groups_of((*config.keys, *config.certificates)) | {("Team", team) for team in signed_in},

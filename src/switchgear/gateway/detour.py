@@ -37,9 +37,9 @@ def admission_to(call: Call, name: str, purpose: Purpose) -> Admission | None:
     route, principal, table = call.table.routes.get(name), call.principal, call.table
     if route is None or principal is None or (principal.models is not None and name not in principal.models):
         return None
-    plan = call.plan
-    declared = (call.told, plan.told if plan is not None else None)  # a call of the short way has it in its plan
-    admission = table.admission(principal, route, declared)
+    told = call.told if call.plan is None else call.plan.told  # a call of the short way has it in its plan
+    # what the other model's calls carry does not make less of this one, of which nobody told anything
+    admission = table.admission(principal, route, (told or table.snapshot.authorization.unknown_class,))
     most = principal.max_data_class
     if most is not None and (admission.data_class or table.snapshot.authorization.unknown_class) > most:
         return None

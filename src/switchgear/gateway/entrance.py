@@ -1,17 +1,19 @@
 """The way of a call from its caller to its first target: identify, classify, authorize, admit, route. What is refused is refused here.
 
-Deciding is pure and happens in one turn of the event loop. A call waits here in two cases only: for its worker's share of a limit to
-come (some milliseconds), and, where teams share a full backend, for its turn.
+Deciding is pure and happens in one turn of the event loop. A call waits here in three cases only: for an external screen where there is
+one, for its worker's share of a limit to come (some milliseconds), and, where teams share a full backend, for its turn.
 """
 
 import logging
 import random
 from collections.abc import Mapping
+from functools import partial
 from time import monotonic
 
 import msgspec
 
 from switchgear.core.authorization import Purpose
+from switchgear.core.external_screening import ExternalScreening
 from switchgear.core.record import AttemptKind
 from switchgear.core.snapshot import Delivery
 from switchgear.gateway.call import Call, Desk
@@ -22,12 +24,14 @@ from switchgear.gateway.dispatch import Dispatch
 from switchgear.gateway.errors import Refused
 from switchgear.gateway.head import ASSUMED_COMPLETION_TOKENS, CallHead, read_head
 from switchgear.gateway.health import Standing
+from switchgear.gateway.screening import ask_elsewhere, check_class, screened, screened_with
 from switchgear.gateway.strategies import STRATEGIES, Ask
 from switchgear.gateway.table import Admission, Plan, Route, Target
 from switchgear.identity.model import Principal
 from switchgear.identity.refusals import Refusal
 from switchgear.limits.model import Refusal as LimitRefusal
-from switchgear.policy.model import CLEAN, Verdict, tally
+from switchgear.policy.external import ExternalAnswer
+from switchgear.policy.model import CLEAN
 
 log = logging.getLogger(__name__)
 FORWARDED = (b"openai-beta", b"traceparent", b"tracestate", b"x-request-id", b"idempotency-key")
@@ -50,7 +54,12 @@ class Entrance:
     def begin(self, call: Call, answer: Principal | Refusal | None) -> None:
         """Let a call in and send it on its way, or refuse it. Never raises."""
         try:
-            head, route = self._admit(call, answer)
+            admission = self._admit(call, answer)
+            if (external := call.table.asks_elsewhere) is not None:
+                self._count(call)
+                ask_elsewhere(call, admission, external, partial(self._looked_at, call, admission, external))
+                return
+            head, route = self._classified(call, screened(call, admission))
         except Refused as error:
             call.refuse(error)
             return
@@ -58,9 +67,30 @@ class Entrance:
             log.exception("call %s met a defect", call.id)
             call.defect(error)
             return
+        self._count(call)
+        self._let_in(call, head, route)
+
+    def _looked_at(self, call: Call, admission: Admission, external: ExternalScreening, answer: ExternalAnswer) -> None:
+        """The external screen has answered, or is known not to."""
+        call.waits = None
+        if call.over:
+            return
+        try:
+            head, route = self._classified(call, screened_with(call, admission, external, answer))
+        except Refused as error:
+            call.refuse(error)
+        except Exception as error:
+            log.exception("call %s met a defect", call.id)
+            call.defect(error)
+        else:
+            self._let_in(call, head, route)
+
+    def _count(self, call: Call) -> None:
         self._desk.calls += 1
         call.counted = True
         call.exchange.on_gone = call.gone
+
+    def _let_in(self, call: Call, head: CallHead, route: Route) -> None:
         if not (route.cared and self._cared(call, head, route)):
             self._guarded(call, head, route)
 
@@ -93,8 +123,8 @@ class Entrance:
 
     # -- identify, classify, authorize --
 
-    def _admit(self, call: Call, answer: Principal | Refusal | None) -> tuple[CallHead, Route]:
-        """Whatever does not depend on the moment."""
+    def _admit(self, call: Call, answer: Principal | Refusal | None) -> Admission:
+        """Who calls, what, and where that may go by what is declared of it. Raises Refused."""
         exchange, table, desk = call.exchange, call.table, self._desk
         if (error := refused(answer, exchange.headers)) is not None or not isinstance(answer, Principal):
             raise error or TypeError("who is not refused is a principal")
@@ -111,15 +141,20 @@ class Entrance:
         head = call.head = read_head(call.endpoint, exchange.body)
         exchange.body = b""  # its fields live on in `head`
         route = call.route = allowed_route(table.routes, head, principal)
-        declared = declared_class(headers)
-        admission = table.admission(principal, route, (declared,))
-        if table.screen is not None:
-            verdict = call.verdict = table.screen.request(head.fields, admission.data_class)
-            if verdict is not CLEAN:
-                _screened(call, head, verdict)
-                admission = table.admission(principal, route, (declared, verdict.raised_to))
+        admission = table.admission(principal, route, (declared_class(headers),))
+        call.data_class = admission.class_word
+        return admission
+
+    def _classified(self, call: Call, admission: Admission) -> tuple[CallHead, Route]:
+        """All else that does not depend on the moment. Raises Refused."""
+        head, route, principal, table = call.head, call.route, call.principal, call.table
+        assert head is not None  # noqa: S101  `_admit` read it
+        assert route is not None  # noqa: S101  as above
+        assert principal is not None  # noqa: S101  as above
+        headers = call.exchange.headers
         call.told = admission.data_class
         call.admission, call.reach, call.data_class = admission, admission.reach, admission.class_word
+        check_class(call, admission.data_class)
         _authorize(call, admission, principal)
         call.deadline_s = call.started_s + route.config.deadline_s
         call.delivery = route.config.delivery
@@ -263,19 +298,6 @@ def standing_of(target: Target, now_s: float) -> str:
     return health.standing(now_s).value if health is not None else Standing.UNKNOWN.value
 
 
-def _screened(call: Call, head: CallHead, verdict: Verdict) -> None:
-    """What the screen found in a call, and what follows. Raises Refused."""
-    if verdict.refused_by:
-        found = ", ".join(f"{one.count} x {one.type}" for one in tally(verdict.findings))
-        raise Refused(
-            "refused_by_screen",
-            f"The rule {verdict.refused_by!r} of the content screen refuses this call: it holds {found}."
-            " Take that out of the call, or ask whoever runs this gateway for a model that may have it.",
-        )
-    if verdict.redacted is not None:
-        head.fields = verdict.redacted
-
-
 def _may_begin(call: Call, candidates: list[Target]) -> bool:
     """Whether one of the candidates may be asked first. Where none may, those that could only be asked later are ruled out."""
     reach, admission = call.reach, call.admission
@@ -292,16 +314,6 @@ def _may_begin(call: Call, candidates: list[Target]) -> bool:
 def _authorize(call: Call, admission: Admission, principal: Principal) -> None:
     """Raises Refused where the principal may not have its call anywhere, whatever the moment."""
     route, told, table = admission.route, admission.data_class, call.table
-    most = principal.max_data_class
-    if most is not None:
-        carries = told or table.snapshot.authorization.unknown_class
-        if carries > most:
-            raise Refused(
-                "data_class_not_allowed",
-                f"{principal.name!r} may send data up to class {most.value}, and this call counts as {carries.value}"
-                f"{'' if told else ', because nobody declared its class'}. Send less sensitive data,"
-                " declare its class with x-switchgear-data-class, or ask for the right.",
-            )
     if not admission.targets and table.authorizer is not None:
         call.ruled_out = list(admission.ruled_out)
         told_why = table.authorizer.refuse(table.standing(principal), route.name, told)

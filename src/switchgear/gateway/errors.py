@@ -86,6 +86,7 @@ CATALOGUE: dict[str, Shape] = {
     "unpriced_under_budget": Shape(403, _PERMISSION, "A budget applies, and no price is known for a target; an unknown price is not zero."),
     "limits_unavailable": Shape(503, _SERVER, "Limits cannot be checked: their database is not reachable, this worker's share is used up."),
     "refused_by_screen": Shape(403, _PERMISSION, "A rule of the content screen refuses what the call holds; the message names it."),
+    "screen_unavailable": Shape(503, _SERVER, "The external screen gave no answer, and the configuration refuses calls without one."),
     "answer_blocked": Shape(403, _PERMISSION, "A rule of the content screen blocks the answer for what it holds."),
     "journal_unavailable": Shape(503, _SERVER, 'Records cannot be written and `on_journal_failure` is "refuse".'),
     # the targets were asked

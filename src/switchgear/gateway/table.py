@@ -37,6 +37,7 @@ from switchgear.wire.tls import client_context
 if TYPE_CHECKING:
     from switchgear.policy.authz import Authorizer
     from switchgear.policy.authz_model import Reach, Standing
+    from switchgear.policy.external import ExternalScreen
     from switchgear.policy.screen import Screen
 
 _CALLERS = 4096
@@ -198,7 +199,7 @@ class Plan:
             return None
         if admission.reach is not None and not admission.reach.uniform:
             return None
-        if table.limiter.by_backend:
+        if table.limiter.by_backend or table.asks_elsewhere is not None:
             return None
         return cls(table, gateway, principal, endpoint, admission)
 
@@ -265,6 +266,7 @@ class Table:
         limiter: Limiter,
         screen: "Screen | None",
         authorizer: "Authorizer[Target] | None" = None,
+        external: "ExternalScreen | None" = None,
     ) -> None:
         self.snapshot = snapshot
         self.routes = routes
@@ -273,6 +275,10 @@ class Table:
         self.limiter = limiter
         self.screen = screen
         self.authorizer = authorizer
+        self.asks_elsewhere = snapshot.screen.external if snapshot.screen is not None else None
+        """How calls are looked at beside the screen, elsewhere; None: they are not."""
+        self.external = external
+        """Who looks at them there; None where nobody does, or can."""
         self._plans: Recent[tuple[Principal, Endpoint, DataClass | None], dict[bytes, Plan]] = Recent(_CALLERS)
         self._standings: Recent[Principal, Standing] = Recent(_CALLERS)
 
@@ -331,6 +337,8 @@ class Builder:
         sources = http_sources(clock, random.Random(), environment, folder)  # noqa: S311  spreads readings over time
         self.identities = Identities(sources, clock.now_s)
         self._screen: tuple[Screening, Screen] | None = None
+        self.external: ExternalScreen | None = None
+        """What looks at calls beside the screen of the snapshot that is built next."""
         self.live = LiveState()
         self._environment = environment
         self._read_file = read_file or (lambda path: Path(path).read_text(encoding="utf-8"))
@@ -377,7 +385,9 @@ class Builder:
         limiter = Limiter(snapshot.limits, self.shares)
         callers = [(key.name, key.team) for key in snapshot.keys]
         limiter.prepare(callers, list(snapshot.models), list(snapshot.backends))
-        return Table(snapshot, routes, pools, identity, limiter, self.screen(snapshot), _authorizer(snapshot, routes))
+        screen, authorizer = self.screen(snapshot), _authorizer(snapshot, routes)
+        external = self.external if snapshot.screen is not None and snapshot.screen.external is not None else None
+        return Table(snapshot, routes, pools, identity, limiter, screen, authorizer, external)
 
     def screen(self, snapshot: Snapshot) -> "Screen | None":
         """The content screen of a snapshot; one that is the same is compiled once. Takes a second: call it in a thread beforehand."""
@@ -475,12 +485,13 @@ def _authorizer(snapshot: Snapshot, routes: dict[str, Route]) -> "Authorizer[Tar
         return None
     # Cedar's engine takes 40 ms and some MB to load, which who has no policies need not pay.
     from switchgear.policy.authz import Authorizer
+    from switchgear.policy.authz_world import places
     from switchgear.policy.cedar import PolicySet
     from switchgear.policy.cedar_schema import World
 
-    world = World(
-        snapshot.backends, {name: model.labels for name, model in snapshot.models.items()}, authorization.teams
-    )
+    external = snapshot.screen.external if snapshot.screen is not None else None
+    models = {name: model.labels for name, model in snapshot.models.items()}
+    world = World(places(snapshot.backends, external), models, authorization.teams)
     policies = PolicySet.of_checked(authorization.texts, world)  # checked where the configuration was read
     targets = {name: route.targets for name, route in routes.items()}
     return Authorizer(policies, targets, unknown_class=authorization.unknown_class)

@@ -29,6 +29,7 @@ from switchgear.gateway.errors import CATALOGUE, error_body
 from switchgear.gateway.health_poller import HealthPoller
 from switchgear.gateway.probe import Prober
 from switchgear.gateway.recorder import ChannelRecorder
+from switchgear.gateway.screening_keeper import ScreeningKeeper
 from switchgear.gateway.sketching import Sketches
 from switchgear.gateway.table import Builder
 from switchgear.limits.leasing import Leaser
@@ -74,6 +75,7 @@ class Worker:
         self._leaser: Leaser | None = None
         self._poller: HealthPoller | None = None
         self._cache: CacheKeeper | None = None
+        self._screening: ScreeningKeeper | None = None
         self._tasks = TaskOwner("worker")
         self._grace_s = 0.0
 
@@ -110,6 +112,8 @@ class Worker:
             os.environ, clock=self._clock, state_dir=Path(config.state_dir), sharing=sharing
         )
         await asyncio.to_thread(builder.screen, start.snapshot)
+        self._screening = ScreeningKeeper(builder)
+        await self._screening.follow(start.snapshot)
         table = builder.build(start.snapshot)
         desk = Desk(
             asyncio.get_running_loop(),
@@ -165,8 +169,10 @@ class Worker:
         assert self._prober is not None  # noqa: S101  as above
         assert self._builder is not None  # noqa: S101  as above
         assert self._cache is not None  # noqa: S101  as above
+        assert self._screening is not None  # noqa: S101  as above
         await self._cache.follow(snapshot)
         await asyncio.to_thread(self._builder.screen, snapshot)  # compiling takes a second, and calls go on meanwhile
+        await self._screening.follow(snapshot)
         self._gateway.serve(self._builder.build(snapshot))
         self._prober.start(snapshot)
         await self._watch_health()
@@ -197,6 +203,7 @@ class Worker:
             "refused": dict(server.refused),
             "lost": recorder.lost,
             "cache": self._cache.live() if self._cache is not None else None,
+            "external_screen": self._screening.live() if self._screening is not None else None,
             "identity": builder.identities.live(self._clock.now_s()),
             **gateway.live(),
         }
@@ -237,6 +244,8 @@ class Worker:
                 await pool.close()
         if self._cache is not None:
             await self._cache.close()
+        if self._screening is not None:
+            await self._screening.close()
         if self._recorder is not None:
             await self._recorder.close()
         if self._channel is not None:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from switchgear.core.authorization import PlaceFacts, Purpose
 from switchgear.core.data_class import DataClass
+from switchgear.core.external_screening import PLACE
 from switchgear.policy.authz import Authorizer
 from switchgear.policy.authz_model import Refusal
 from switchgear.policy.authz_refusal import described, why
@@ -58,11 +59,14 @@ def explain(
     standing = authorizer.standing(who.name, who.team, who.roles)
     reach = authorizer.reach[standing, model, data_class]
     lines: list[Line] = []
-    for target in targets:
-        sendings = [Sending(purpose, target.backend_name, target.model) for purpose in purposes]
+    asked = [(target, purposes) for target in targets]
+    if PLACE in policies.world.places and Purpose.SCREEN in purposes:
+        asked.append((Target(PLACE, ""), (Purpose.SCREEN,)))
+    for target, why_sent in asked:
+        sendings = [Sending(purpose, target.backend_name, target.model) for purpose in why_sent]
         decisions = [authorizer.decision[standing, model, reach.data_class, sending] for sending in sendings]
         for decision in dict.fromkeys(decisions):
-            same = tuple(purpose.value for purpose, other in zip(purposes, decisions, strict=True) if other == decision)
+            same = tuple(purpose.value for purpose, other in zip(why_sent, decisions, strict=True) if other == decision)
             lines.append(_line(target, ("any",) if len(same) == len(Purpose) else same, decision, policies))
     shared = policies.world.teams[who.team].roles if who.team in policies.world.teams else ()
     return Answer(

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from switchgear.core.authorization import Place, Policies, Team
+from switchgear.core.authorization import Place, PlaceFacts, Policies, Team
 from switchgear.core.data_class import DataClass
 from switchgear.core.errors import ConfigError, Problem
+from switchgear.core.external_screening import PLACE, ExternalScreening
 from switchgear.policy.cedar_schema import Uid, World
 
 
@@ -63,10 +64,15 @@ class _Provider(msgspec.Struct, frozen=True, kw_only=True):
     teams: dict[str, str] = {}
 
 
+class _Screen(msgspec.Struct, frozen=True, kw_only=True):
+    external: ExternalScreening | None = None
+
+
 class _File(msgspec.Struct, frozen=True, kw_only=True):
     policy: _Policies = _Policies()
     teams: dict[str, _Team] = {}
     backends: dict[str, _Backend] = {}
+    screen: _Screen = _Screen()
     models: dict[str, _Model] = {}
     keys: tuple[Caller, ...] = ()
     certificates: tuple[Caller, ...] = ()
@@ -103,7 +109,7 @@ def describe(raw: Mapping[str, Any], name: str) -> Described:
     return Described(
         file.policy,
         World(
-            file.backends,
+            places(file.backends, file.screen.external),
             {model: said.labels for model, said in file.models.items()},
             file.teams,
             groups_of(principals.values()) | {("Team", team) for team in signed_in},
@@ -112,6 +118,11 @@ def describe(raw: Mapping[str, Any], name: str) -> Described:
         principals,
         {model: said.data_class for model, said in file.models.items()},
     )
+
+
+def places(backends: Mapping[str, PlaceFacts], external: ExternalScreening | None) -> Mapping[str, PlaceFacts]:
+    """All that something can be sent to: backends, and the external screen where there is one."""
+    return backends if external is None else {**backends, PLACE: external}
 
 
 class Grouped(Protocol):

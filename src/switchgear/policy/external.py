@@ -17,7 +17,9 @@ from switchgear.core.external_screening import ExternalScreening, OnLate
 from switchgear.policy.model import Finding
 
 LATE = "external_late"
-"""The flag on the record of a call that went on without an answer."""
+"""With the reason behind a colon it is the flag on the record of a call that went on without an answer."""
+FORBIDDEN = "forbidden"
+"""The reason where policies forbid that the text goes there: nobody was asked."""
 
 
 class ExternalAnswer(msgspec.Struct, frozen=True):
@@ -26,7 +28,7 @@ class ExternalAnswer(msgspec.Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
     """In the order of the texts; `Finding.text` counts those that were asked about. They may overlap those of our own detectors."""
     late: str = ""
-    """Why there is no answer: `timeout`, `down`, `overloaded`, `failed`; empty where there is one."""
+    """Why there is no answer: `timeout`, `down`, `overloaded`, `failed`, `forbidden`; empty where there is one."""
 
 
 Told = Callable[[ExternalAnswer], None]
@@ -54,6 +56,5 @@ def follow(answer: ExternalAnswer, settings: ExternalScreening) -> LateDecision:
         return LateDecision()
     if settings.on_late is OnLate.REFUSE:
         return LateDecision(refused=True)
-    if settings.on_late is OnLate.RAISE_TO:
-        return LateDecision(flag=LATE, raised_to=settings.late_class or DataClass.RESTRICTED)
-    return LateDecision(flag=LATE)
+    flag = f"{LATE}:{answer.late}"
+    return LateDecision(flag=flag, raised_to=settings.late_class if settings.on_late is OnLate.RAISE_TO else None)

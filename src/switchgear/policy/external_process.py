@@ -56,6 +56,15 @@ class ExternalProcess:
         await self._spawn()
         self._tasks.start(self._follow())
 
+    def keep_trying(self) -> None:
+        """After a `start` that failed: try again until it succeeds. Until then it is down."""
+        self._tasks.start(self._follow())
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be asked."""
+        return self._ready
+
     async def close(self) -> None:
         """End the process; whoever waits is told that it is down."""
         await self._tasks.close()

@@ -64,6 +64,14 @@ class Screen:
                     return self._examined(fields, declared)
         return CLEAN
 
+    def texts(self, fields: Fields) -> list[str]:
+        """Every text of a call, as `Finding.text` counts them: what an external screen is asked about."""
+        return [text.value for _, text in _texts(fields)]
+
+    def request_with(self, fields: Fields, declared: DataClass | None, further: Sequence[Finding]) -> Verdict:
+        """As `request`, with what an external screen found in `texts(fields)`. Of two findings in one place our own counts."""
+        return self._examined(fields, declared, further)
+
     def watch(
         self, verdict: Verdict, data_class: DataClass | None = None, *, choice: int = 0, in_json: bool = False
     ) -> Watch | None:
@@ -81,12 +89,17 @@ class Screen:
         """A whole answer's body, screened; its placeholders put back."""
         return screen_answer(body, self._answer_detectors, self._answer_rules.for_class(data_class), verdict)
 
-    def _examined(self, fields: Fields, declared: DataClass | None) -> Verdict:
-        texts: list[tuple[str, Text]] = []
-        for name, raw in fields.items():
-            if name not in _TEXTLESS:
-                texts.extend((name, text) for text in read_texts(bytes(raw), all_keys=name not in _MESSAGES))
+    def _examined(self, fields: Fields, declared: DataClass | None, further: Sequence[Finding] = ()) -> Verdict:
+        texts = _texts(fields)
         found = [self._detectors.find(text.value, number) for number, (_, text) in enumerate(texts)]
+        if further:
+            elsewhere: dict[int, list[Finding]] = {}
+            for finding in further:
+                elsewhere.setdefault(finding.text, []).append(finding)
+            found = [
+                _beside(of_text, elsewhere.get(number, ()), len(text.value))
+                for number, ((_, text), of_text) in enumerate(zip(texts, found, strict=True))
+            ]
         findings = tuple(finding for of_text in found for finding in of_text)
         if not findings:
             return CLEAN
@@ -107,6 +120,30 @@ class Screen:
                 normalised(texts[finding.text][1].value[finding.start : finding.end]) for finding in findings
             ),
         )
+
+
+def _texts(fields: Fields) -> list[tuple[str, Text]]:
+    """Every text of a call, with the field that holds it."""
+    return [
+        (name, text)
+        for name, raw in fields.items()
+        if name not in _TEXTLESS
+        for text in read_texts(bytes(raw), all_keys=name not in _MESSAGES)
+    ]
+
+
+def _beside(own: Sequence[Finding], further: Sequence[Finding], size: int) -> list[Finding]:
+    """Findings in one text, in order: our own, and of the further ones those that overlap nothing and lie within it."""
+    kept = list(own)
+    at, free_from = 0, 0
+    for one in sorted(further, key=lambda finding: (finding.start, -finding.end)):
+        while at < len(own) and own[at].end <= one.start:
+            at += 1
+        apart = at == len(own) or one.end <= own[at].start
+        if apart and free_from <= one.start < one.end <= size:
+            kept.append(one)
+            free_from = one.end
+    return sorted(kept, key=lambda finding: finding.start)
 
 
 def _redacted(

@@ -39,9 +39,8 @@ class CallRules:
 
     def __init__(self, screening: Screening) -> None:
         """Raises ScreenError for a rule that names what is not there, or that can have no effect."""
-        self._rules = [
-            (rule, _types(screening, "rules", rule.name, rule.find, frozenset())) for rule in screening.rules
-        ]
+        elsewhere = screening.external.types if screening.external is not None else frozenset[str]()
+        self._rules = [(rule, _types(screening, "rules", rule.name, rule.find, elsewhere)) for rule in screening.rules]
         for rule, _ in self._rules:
             if rule.action is Action.ROUTE and rule.raise_to is None:
                 raise ScreenError(
@@ -121,8 +120,10 @@ class AnswerDecider:
 
 
 def check_names(screening: Screening) -> None:
-    """Raises ScreenError where two patterns or lists, or one and a detector or group, have one name."""
+    """Raises ScreenError where two patterns or lists, or one and a detector, a group or an entity of the external screen, have one name."""
     taken = {*GROUPS, *(detector.value for detector in Detector), CANARY}
+    if screening.external is not None:
+        taken |= screening.external.types
     names = [("patterns", pattern.name) for pattern in screening.patterns]
     names += [("word_lists", words.name) for words in screening.word_lists]
     for table, name in names:
@@ -134,7 +135,7 @@ def check_names(screening: Screening) -> None:
 def _types(
     screening: Screening, table: str, rule: str, names: Iterable[str], further: frozenset[str]
 ) -> frozenset[str]:
-    """The types that `find` stands for. `all` and own names include own patterns and lists."""
+    """The types that `find` stands for. `all` includes own patterns and lists, and `further` types."""
     own = {pattern.name for pattern in screening.patterns} | {words.name for words in screening.word_lists}
     on = frozenset(screening.detectors if screening.detectors is not None else Detector)
     types: set[str] = set()
