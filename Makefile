@@ -26,7 +26,7 @@ demo: install ## a tour in under a minute: every place called, one broken in mid
 	$(BIN)/switchgear demo
 
 test: install ## all tests but the slow ones
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow"
 
 test-slow: install ## the suites that take minutes: memory over a million calls, long fuzzing
 	$(BIN)/python -m pytest -m slow
