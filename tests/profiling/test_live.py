@@ -64,11 +64,12 @@ async def test_the_emulated_place_is_recognised() -> None:
 
 async def test_power_is_unknown_without_sensors_and_known_with_them() -> None:
     class Board:
-        limit_w = 300.0
+        limit_w = 600.0
+        boards = 2
         closed = False
 
         def read(self) -> Reading:
-            return Reading(120.0, 55.0)
+            return Reading(240.0, 55.0)
 
         def close(self) -> None:
             self.closed = True
@@ -77,10 +78,12 @@ async def test_power_is_unknown_without_sensors_and_known_with_them() -> None:
         without = await measured(place)
         with_sensors = await measured(place, sensors=Board())
     assert (without.telemetry.idle_w, without.telemetry.busy_w, without.telemetry.warmest_c) == (None, None, None)
-    assert (with_sensors.telemetry.idle_w, with_sensors.telemetry.warmest_c) == (120.0, 55.0)
+    assert (with_sensors.telemetry.idle_w, with_sensors.telemetry.warmest_c) == (240.0, 55.0)
     physics = with_sensors.profile.physics
     assert physics is not None
-    assert (physics.idle_w.value, physics.tdp_w.value) == (120.0, 300.0)
+    assert (physics.idle_w.value, physics.tdp_w.value) == (120.0, 300.0), (
+        "of one of the two boards, also where the backend uses one"
+    )
     assert "NVML" in physics.idle_w.source
 
 

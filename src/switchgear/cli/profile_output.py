@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from switchgear.profiling.estimate import Verdict
 from switchgear.profiling.saving import toml
@@ -46,6 +46,7 @@ def as_json(measured: Measured) -> dict[str, Any]:
             "idle_w": telemetry.idle_w,
             "busy_w": telemetry.busy_w,
             "limit_w": telemetry.limit_w,
+            "boards": telemetry.boards if telemetry.idle else None,
             "warmest_c": telemetry.warmest_c,
         },
         "toml": saved(measured),
@@ -81,7 +82,8 @@ def show(measured: Measured, file: Path | None, console: Console) -> None:
         )
         if value is not None
     ]
-    console.print(f"power and temperature: {', '.join(known) or 'unknown'}")
+    boards = f" of {telemetry.boards} boards together" if known and telemetry.boards > 1 else ""
+    console.print(f"power and temperature{boards}: {', '.join(known) or 'unknown'}")
     console.print(measured.profile.note)
     console.print(f"saved to {file}" if file is not None else "not saved; --save FILE keeps the profile")
 
@@ -104,7 +106,8 @@ def _shapes(verdict: Verdict) -> Table:
 
 
 def _figures(measured: Measured) -> Table:
-    table = Table("figure", "value", "95 % interval", "", title="Fitted", title_justify="left")
+    table = Table("value", "95 % interval", "", title="Fitted", title_justify="left")
+    table.columns.insert(0, Column("figure", overflow="fold"))
     physics = measured.profile.physics
     for name in () if physics is None else physics.__struct_fields__:
         value = getattr(physics, name)

@@ -114,16 +114,17 @@ def _fit(
     else:
         chosen = basis.of_datasheet(assumed.physics, shape, assumed.precision, assumed.devices)
     estimated = estimate(chosen, fitted, held_out, reached, seats=assumed.seats, step_tokens=assumed.step_tokens)
-    return estimated, chosen.fitted(estimated.fit, source, _powers(telemetry, assumed.devices, source))
+    return estimated, chosen.fitted(estimated.fit, source, _powers(telemetry, source))
 
 
-def _powers(telemetry: Telemetry, devices: int, source: str) -> dict[str, Figure]:
-    """Power figures of one device, where NVML told them."""
+def _powers(telemetry: Telemetry, source: str) -> dict[str, Figure]:
+    """Power figures of one device, where NVML told them: the mean of the machine's boards, whether the backend uses all of them or not."""
+    boards = telemetry.boards
     figures = {}
     if telemetry.idle_w is not None:
-        figures["idle_w"] = Figure(telemetry.idle_w / devices, f"{source}; NVML, before the sweep")
+        figures["idle_w"] = Figure(telemetry.idle_w / boards, f"{source}; NVML, before the sweep, mean of {boards}")
     if telemetry.limit_w is not None:
-        figures["tdp_w"] = Figure(telemetry.limit_w / devices, f"{source}; NVML, enforced power limit")
+        figures["tdp_w"] = Figure(telemetry.limit_w / boards, f"{source}; NVML, enforced power limit, mean of {boards}")
     return figures
 
 

@@ -27,6 +27,11 @@ class Sensors(Protocol):
     """Where readings come from."""
 
     @property
+    def boards(self) -> int:
+        """How many boards a reading is of."""
+        ...
+
+    @property
     def limit_w(self) -> float | None:
         """Power limit of all boards together; None where the driver does not tell."""
         ...
@@ -47,6 +52,8 @@ class Telemetry:
     idle: list[Reading] = field(default_factory=list)
     busy: list[Reading] = field(default_factory=list)
     limit_w: float | None = None
+    boards: int = 1
+    """Boards of which `limit_w` and every reading are the sum."""
 
     @property
     def idle_w(self) -> float | None:
@@ -75,6 +82,10 @@ class Nvml:
         self._boards = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
 
     @property
+    def boards(self) -> int:
+        return len(self._boards)
+
+    @property
     def limit_w(self) -> float | None:
         try:
             return float(sum(self._nvml.nvmlDeviceGetEnforcedPowerLimit(board) for board in self._boards)) / 1000
@@ -100,7 +111,7 @@ def nvml_sensors() -> Sensors | None:
         sensors = Nvml()
     except Exception:  # noqa: BLE001  a package or a driver that is missing or broken in any way: nothing is known
         return None
-    if sensors.read() is None:
+    if not sensors.boards or sensors.read() is None:  # a driver may be there and all of its boards gone
         sensors.close()
         return None
     return sensors
@@ -109,10 +120,10 @@ def nvml_sensors() -> Sensors | None:
 @asynccontextmanager
 async def reading(sensors: Sensors | None, idle_s: float) -> AsyncIterator[Telemetry]:
     """Read for `idle_s` before the body and all through it."""
-    telemetry = Telemetry(limit_w=None if sensors is None else sensors.limit_w)
     if sensors is None:
-        yield telemetry
+        yield Telemetry()
         return
+    telemetry = Telemetry(limit_w=sensors.limit_w, boards=sensors.boards)
     for _ in range(max(1, round(idle_s / _EVERY_S))):
         _note(sensors, telemetry.idle)
         await asyncio.sleep(_EVERY_S)
