@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from switchgear.hardware.catalogue import model_spec, models, profile, profiles
-from switchgear.hardware.errors import BadFigure, UnknownName
+from switchgear.hardware.errors import BadFigure, HardwareError, UnknownName
 from switchgear.hardware.model import Architecture, Figure, Kind, Physics, Precision, Profile
 
 NAMES = [
@@ -133,3 +135,47 @@ def test_figures_that_cannot_be_are_refused() -> None:
         )
     with pytest.raises(BadFigure, match="physics or observed"):
         Profile(name="x", title="x", kind=Kind.EDGE)
+
+
+OWN = """[sources]
+measured = "a test of ours"
+[profiles.NAME]
+title = "Mine"
+kind = "cloud"
+[profiles.NAME.observed]
+ttft_median_s = { value = TTFT, source = "measured", where = "here" }
+ttft_p95_s = { value = 0.9, source = "measured", where = "here" }
+decode_tokens_per_s = { value = 50.0, source = "measured", where = "here" }
+requests_per_minute = { value = 60.0, source = "measured", where = "here" }
+"""
+
+
+def own(name: str, ttft_s: float = 0.5) -> str:
+    return OWN.replace("NAME", name).replace("TTFT", str(ttft_s))
+
+
+def test_a_file_of_ones_own_is_a_profile(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(own("mine"))
+    for name in (str(file), f"{file}:mine"):
+        found = profile(name).observed
+        assert found is not None
+        assert (found.ttft_median_s.value, found.ttft_median_s.source) == (0.5, "a test of ours: here")
+    file.write_text(own("mine", 0.25))
+    again = profile(str(file)).observed
+    assert again is not None
+    assert again.ttft_median_s.value == 0.25, "what was measured anew counts"
+
+
+def test_a_file_that_is_no_profile_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(HardwareError, match="cannot be read: No such file"):
+        profile(str(tmp_path / "none.toml"))
+    file = tmp_path / "fleet.toml"
+    file.write_text('name = "a fleet"')
+    with pytest.raises(HardwareError, match="write it as `switchgear profile --save` does"):
+        profile(str(file))
+    file.write_text(own("one") + own("two").partition('ours"\n')[2])
+    with pytest.raises(HardwareError, match=r"holds 2 profiles; name one of them: .*fleet\.toml:one"):
+        profile(str(file))
+    with pytest.raises(UnknownName, match="two"):
+        profile(f"{file}:tow")

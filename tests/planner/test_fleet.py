@@ -3,16 +3,21 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.docs.pages import ROOT
 from tests.planner.fleets import cloud, fleet, onprem
 
 from switchgear.core.data_class import DataClass
 from switchgear.core.snapshot import Kind
+from switchgear.hardware import catalogue
 from switchgear.hardware.errors import UnknownName
+from switchgear.hardware.model import unknown
+from switchgear.hardware.power import PowerModel
 from switchgear.planner.errors import BadFleet
 from switchgear.planner.fleet import Fault, Fleet, Trouble, read_fleet
-from switchgear.planner.fleet_physics import sites_of
+from switchgear.planner.fleet_physics import sites_of, sources
+from switchgear.profiling.saving import toml
 
 FILE = """
 model = "llama-8b"
@@ -84,3 +89,22 @@ def test_a_place_can_be_replaced() -> None:
     assert (
         onprem(kind=Kind.CLOUD, faults=(Fault(kind=Trouble.SLOW, start_s=0, lasts_s=1),)).allowed is DataClass.INTERNAL
     )
+
+
+def test_a_measured_profile_stands_in_a_fleet(tmp_path: Path) -> None:
+    """What nobody measured is asked for, by name, and never taken as zero."""
+    shipped = catalogue.profile("l4")
+    assert shipped.physics is not None
+    why = "nobody looked"
+    physics = msgspec.structs.replace(shipped.physics, tdp_w=unknown(why), idle_w=unknown(why))
+    file = tmp_path / "mine.toml"
+    file.write_text(toml(msgspec.structs.replace(shipped, name="mine", physics=physics), "a test of ours"))
+    with pytest.raises(
+        BadFleet, match=r"'floor': its profile does not know what a device draws; state tdp_w and idle_w"
+    ):
+        sites_of(fleet(onprem(profile=str(file))))
+    power = PowerModel(idle_w=16, arithmetic_w=50, memory_w=30, limit_w=72)
+    stated = fleet(onprem(profile=str(file), power=power))
+    (site,), (known,) = sites_of(stated), sites_of(fleet(onprem(profile="l4")))
+    assert site.cost == known.cost
+    assert sources(stated)["floor.mine.tdp_w"] == "unknown (nobody looked)"

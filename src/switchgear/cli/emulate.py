@@ -30,7 +30,9 @@ _EPILOG = (
 
 
 @click.command(epilog=_EPILOG)
-@click.option("--profile", "profile_name", help="The place to emulate; see --list-profiles.")
+@click.option(
+    "--profile", "profile_name", help="The place to emulate: see --list-profiles, or a file of `profile --save`."
+)
 @click.option(
     "--model",
     "model_names",

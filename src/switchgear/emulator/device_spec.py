@@ -21,7 +21,7 @@ class DeviceSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """One kind of device, and how many of it."""
 
     profile: str
-    """The hardware; `switchgear emulate --list-profiles` shows all."""
+    """The hardware; `switchgear emulate --list-profiles` shows all, and a file that `switchgear profile --save` wrote is one too."""
     model: str
     """What it serves: NAME, or NAME=SPEC for a name of your own."""
     count: Count = 1

@@ -1,8 +1,9 @@
-"""The profiles and model specifications that come with the package (`profiles.toml`, `models.toml`)."""
+"""The profiles and model specifications that come with the package (`profiles.toml`, `models.toml`), and profiles in files of one's own."""
 
 import functools
 from collections.abc import Mapping
 from importlib import resources
+from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ from switchgear.hardware.model import (
 )
 
 T = TypeVar("T", bound=msgspec.Struct)
+_SUFFIX = ".toml"
 
 
 class _Figure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -125,6 +127,27 @@ def parse_profiles(text: str, name: str = "profile") -> Mapping[str, Profile]:
     return MappingProxyType({key: _profile(key, place, file.sources) for key, place in file.profiles.items()})
 
 
+def _saved(path: str, one: str) -> Profile:
+    try:
+        state = Path(path).stat()
+        found = _parsed(path, state.st_mtime_ns, state.st_size)
+    except OSError as error:
+        raise HardwareError(
+            f"{path} cannot be read: {error.strerror}; name a file that `switchgear profile --save` wrote"
+        ) from error
+    if not one and len(found) != 1:
+        raise HardwareError(f"{path} holds {len(found)} profiles; name one of them: {path}:{next(iter(found), 'NAME')}")
+    if one and one not in found:
+        raise UnknownName(f"profile (in {path})", one, found)
+    return found[one or next(iter(found))]
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(path: str, modified_ns: int, size: int) -> Mapping[str, Profile]:
+    """Ten thousand devices of one file read it once; a file that was written anew is read anew."""
+    return parse_profiles(Path(path).read_text(encoding="utf-8", errors="replace"), path)
+
+
 @functools.cache
 def profiles() -> Mapping[str, Profile]:
     """Every profile by its name, in the file's order."""
@@ -160,7 +183,14 @@ def _names() -> tuple[Mapping[str, str], Mapping[str, str]]:
 
 
 def profile(name: str) -> Profile:
-    """The profile of this name or alias. Raises UnknownName with the nearest known one."""
+    """The profile of this name or alias, or of a file as `switchgear profile --save` writes it: `mine.toml`, or `mine.toml:NAME` where it
+    holds several.
+
+    Raises UnknownName with the nearest known one, and HardwareError where a file cannot be used.
+    """
+    path, suffix, one = name.partition(_SUFFIX)
+    if suffix and one[:1] in ("", ":"):
+        return _saved(path + suffix, one[1:])
     known = _names()[0]
     if name not in known:
         raise UnknownName("profile", name, known)

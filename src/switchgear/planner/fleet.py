@@ -70,7 +70,7 @@ class Place(Part, frozen=True, kw_only=True):
     name: Name
     kind: Kind
     profile: str | Profile
-    """Name of a hardware profile (`switchgear emulate --list-profiles`), or one of your own."""
+    """Name of a hardware profile (`switchgear emulate --list-profiles`), a file of `switchgear profile --save`, or one of your own."""
     units: Count = 1
     """Replicas of the model, each with its own queue, batch and KV cache. Of a cloud always 1: nobody sees them."""
     devices: Count = 1

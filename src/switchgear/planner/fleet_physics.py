@@ -65,7 +65,15 @@ def sites_of(fleet: Fleet) -> tuple[Site, ...]:
 
 
 def power_of(physics: Physics) -> PowerModel:
-    """What a device draws where only its TDP is known: arithmetic alone reaches it, memory alone `MEMORY_SHARE` of the way."""
+    """What a device draws where only its TDP is known: arithmetic alone reaches it, memory alone `MEMORY_SHARE` of the way.
+
+    Raises BadFleet.
+    """
+    if not (physics.tdp_w.known and physics.idle_w.known):
+        raise BadFleet(
+            "its profile does not know what a device draws; state tdp_w and idle_w in the profile's file, or give the place "
+            "power = { idle_w = …, arithmetic_w = …, memory_w = …, limit_w = … }"
+        )
     spare_w = physics.tdp_w.value - physics.idle_w.value
     if spare_w <= 0:
         raise BadFleet(
@@ -91,9 +99,10 @@ def sources(fleet: Fleet) -> dict[str, str]:
             figures = value.items() if isinstance(value, dict) else [("", value)]
             for key, figure in figures:
                 if isinstance(figure, Figure):
-                    mark = "assumed: " if figure.assumed else ""
+                    mark = "assumed: " if figure.assumed and figure.known else ""
+                    value_text = f"{figure.value:g}" if figure.known else "unknown"
                     path = f"{site.place.name}.{site.profile.name}.{name}{'.' if key else ''}{key}"
-                    found[path] = f"{figure.value:g} ({mark}{figure.source})"
+                    found[path] = f"{value_text} ({mark}{figure.source})"
         found[f"{site.place.name}.model"] = f"{site.spec.name} ({site.spec.source})"
     return found
 
@@ -109,7 +118,8 @@ def _site(place: Place, spec: ModelSpec) -> Site:
     try:
         precision = place.precision or choose_precision(profile, spec.architecture, place.devices)
         placement = Placement(profile.physics, spec.architecture, precision, devices=place.devices)
-    except HardwareError as error:
+        power = place.power or power_of(profile.physics)
+    except (HardwareError, BadFleet) as error:
         raise BadFleet(f"place {place.name!r}: {error}") from error
     blocks = kv_capacity_tokens(placement) // BLOCK_TOKENS
     window = min(spec.context_window_tokens, blocks * BLOCK_TOKENS, place.context_window or spec.context_window_tokens)
@@ -123,7 +133,7 @@ def _site(place: Place, spec: ModelSpec) -> Site:
         kv_blocks=blocks,
         window=window,
         max_in_flight=place.max_in_flight or 2 * place.units * place.max_batch,
-        power=place.power or power_of(profile.physics),
+        power=power,
         observed=None,
     )
 
