@@ -40,19 +40,6 @@ def _tightest(shares: list[tuple[RateShare, bytes]]) -> bytes:
     return template % (left if left > 0 else 0)
 
 
-def duration(seconds: float) -> bytes:
-    """A time as OpenAI writes it: `6m0s`, `1s`, `20ms`. Rounded up to a millisecond, and to a second from a minute on."""
-    milliseconds = max(0, math.ceil(seconds * 1000 - 1e-6))
-    if milliseconds < 1000:
-        return b"%dms" % milliseconds
-    if milliseconds < 60_000:
-        return (b"%.3f" % (milliseconds / 1000)).rstrip(b"0").rstrip(b".") + b"s"
-    whole = math.ceil(seconds - 1e-9)
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return (b"%dh" % hours if hours else b"") + b"%dm%ds" % (minutes, rest)
-
-
 def retry_after(seconds: float) -> bytes:
     """Header lines that tell when to come back: whole seconds for all, and milliseconds for the clients that read them (OpenAI's do)."""
     return b"retry-after: %d\r\nretry-after-ms: %d\r\n" % (

@@ -39,7 +39,7 @@ class Plan:
         self.money = tuple(share for share in found if isinstance(share, BudgetShare))
         self.ones: tuple[Share, ...] = (*self.requests, *self.slots)
         """Of which a call takes one."""
-        self.headers = RateHeaders(self.requests, self.tokens)
+        self.headers = RateHeaders(_hard(self.requests), _hard(self.tokens))
         self.turns_s = 0.0
         """When a call must look at the time first: a second has passed, or the lease may be over."""
         self.at_backends: dict[str, Plan] = {}
@@ -66,3 +66,8 @@ class Plan:
 
     def all(self) -> tuple[Share, ...]:
         return (*self.ones, *self.tokens, *self.money)
+
+
+def _hard(shares: tuple[RateShare, ...]) -> tuple[RateShare, ...]:
+    """What a caller is told of: a limit that refuses nothing is nothing to hold back for."""
+    return tuple(share for share in shares if share.counter.hard)
