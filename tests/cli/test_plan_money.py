@@ -88,6 +88,40 @@ def test_compare_with_a_simulations_usage(tmp_path: Path) -> None:
     )
 
 
+CALLS = """rate_per_s = 1.0
+duration_s = 1800.0
+prompt = { median = 900 }
+output = { median = 150, sigma = 0.5 }
+"""
+
+
+def test_compare_simulates_fleets_on_calls(tmp_path: Path) -> None:
+    calls, html = tmp_path / "calls.toml", tmp_path / "r.html"
+    calls.write_text(CALLS)
+    plan, fleet = str(EXAMPLES / "compare.toml"), f"appliance={EXAMPLES / 'appliances.toml'}"
+    arguments = [plan, "--fleet", fleet, "--generate", str(calls), "--draws", "200"]
+    found = json.loads(run(plan_money.compare, *arguments, "--json", "--html", str(html)).stdout)
+    assert [one["year"] for one in found["simulated"]["years"]] == [1, 2, 3, 4, 5]
+    assert all(one["result"]["ttft"]["p99"] > 0 for one in found["simulated"]["years"])
+    assert "workload.calls_per_month" not in found["montecarlo"]["uncertain"]
+    assert found["comparison"]["entries"]["appliance.box.energy_kwh.y1"]["source"] == "usage, from simulation"
+    assert "How fast it is" in html.read_text(encoding="utf-8")
+    assert "How fast, and where calls go" in run(plan_money.compare, *arguments, "--draws", "0").stdout
+
+
+def test_compare_refuses_fleets_without_calls_and_calls_without_fleets(tmp_path: Path) -> None:
+    calls = tmp_path / "calls.toml"
+    calls.write_text(CALLS)
+    plan, fleet = str(EXAMPLES / "compare.toml"), str(EXAMPLES / "appliances.toml")
+    for arguments, said in (
+        (["--fleet", f"appliance={fleet}"], "go together"),
+        (["--generate", str(calls)], "go together"),
+        (["--fleet", fleet, "--generate", str(calls)], "is not like onprem=fleet.toml"),
+        (["--fleet", f"aplliance={fleet}", "--generate", str(calls)], "no option 'aplliance'; name one of"),
+    ):
+        assert said in run(plan_money.compare, plan, *arguments, fails=True).stderr.replace("\n", " ")
+
+
 def test_compare_refuses(tmp_path: Path) -> None:
     file = tmp_path / "plan.toml"
     text = (EXAMPLES / "compare.toml").read_text(encoding="utf-8")

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 import switchgear
+from switchgear.cli.plan_workload import chosen_workload, workload_options
 from switchgear.cli.record_output import printable
 from switchgear.cli.records import state_dir_of
 from switchgear.core.errors import SwitchgearError
@@ -23,6 +24,7 @@ from switchgear.journal.reader import Reader
 
 if TYPE_CHECKING:
     from switchgear.planner.compare import Comparison
+    from switchgear.planner.compare_simulated import Simulated
     from switchgear.planner.money_model import Plan
     from switchgear.planner.montecarlo import MonteCarlo
     from switchgear.planner.montecarlo_sensitivity import Sensitivity
@@ -33,7 +35,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _PIPE_WIDTH = 200
-_LIBRARIES = ("numpy", "scipy")
+_LIBRARIES = ("numpy", "numba", "scipy")
 
 
 def _said(command: Callable[P, T]) -> Callable[P, T]:
@@ -70,6 +72,14 @@ def _as_json(command: Callable[..., T]) -> Callable[..., T]:
     help="What a simulation says that places serve and draw: a JSON array, a row for each option, place and year.",
 )
 @click.option(
+    "--fleet",
+    "fleets",
+    multiple=True,
+    metavar="OPTION[:YEAR]=FILE",
+    help="Simulate an option on a fleet (from that year on), with the calls of one of the next three. May be given several times.",
+)
+@workload_options
+@click.option(
     "--draws", type=click.IntRange(min=0), default=10_000, show_default=True, help="Monte Carlo draws; 0 for none."
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Of the draws. [default: the file's]")
@@ -87,16 +97,28 @@ def _as_json(command: Callable[..., T]) -> Callable[..., T]:
 )
 @_as_json
 @_said
-def compare(file: Path, usage_file: Path | None, draws: int, seed: int | None, option: str, **outputs: Any) -> None:
+def compare(
+    file: Path,
+    usage_file: Path | None,
+    fleets: tuple[str, ...],
+    draws: int,
+    seed: int | None,
+    option: str,
+    **given: Any,
+) -> None:
     """Compare ways to serve one workload: cloud, own hardware, appliance, edge, hybrid.
 
-    FILE holds the assumptions; see docs/planner-money.md and examples/plan/.
+    FILE holds the assumptions; see docs/planner-money.md and examples/plan/. With --fleet an option is simulated on calls that came.
     """
     from switchgear.planner.compare import compare as comparison_of
     from switchgear.planner.money_read import read_plan
 
+    outputs = {name: given.pop(name) for name in ("html_file", "focus_file", "as_json", "as_csv")}
     plan = read_plan(file)
     usage = _usage(usage_file)
+    plan, simulated = _simulated(plan, fleets, plan.seed if seed is None else seed, given)
+    if simulated is not None:
+        usage += simulated.usage
     answer = comparison_of(plan, usage)
     spread, drivers = _uncertainty(plan, answer, usage, draws, seed, option)
     if outputs["focus_file"]:
@@ -105,19 +127,57 @@ def compare(file: Path, usage_file: Path | None, draws: int, seed: int | None, o
         from switchgear.planner.report import html_report
 
         made_with = f"switchgear {switchgear.__version__}"
-        _write(outputs["html_file"], html_report(answer, spread, drivers, made_with))
-    _print_comparison(answer, spread, drivers, **{name: outputs[name] for name in ("as_json", "as_csv")})
+        _write(outputs["html_file"], html_report(answer, spread, drivers, made_with, simulated))
+    _print_comparison(answer, spread, drivers, simulated, **{name: outputs[name] for name in ("as_json", "as_csv")})
 
 
 def _print_comparison(
-    answer: "Comparison", spread: "MonteCarlo | None", drivers: "Sensitivity | None", *, as_json: bool, as_csv: bool
+    answer: "Comparison",
+    spread: "MonteCarlo | None",
+    drivers: "Sensitivity | None",
+    simulated: "Simulated | None",
+    *,
+    as_json: bool,
+    as_csv: bool,
 ) -> None:
-    from switchgear.planner.report_tables import compare_csv, compare_grids, verdict
+    from switchgear.planner.report_tables import compare_csv, compare_grids, simulated_grid, verdict
 
-    content = {"comparison": answer, "montecarlo": spread, "sensitivity": drivers}
+    content = {"comparison": answer, "montecarlo": spread, "sensitivity": drivers, "simulated": simulated}
     if not _print_data(content, compare_csv(answer), as_json=as_json, as_csv=as_csv):
+        if simulated is not None:
+            _print_grids([simulated_grid(simulated)])
         _print_grids(compare_grids(answer, spread, drivers))
         click.echo(printable(verdict(answer, spread)))
+
+
+def _simulated(
+    plan: "Plan", texts: tuple[str, ...], seed: int, given: dict[str, Any]
+) -> "tuple[Plan, Simulated | None]":
+    """The plan with the workload's tokens, and what became of its calls on the fleets; the plan as it is where none was given."""
+    calls = chosen_workload(given, seed)
+    if not texts and calls is None:
+        return plan, None
+    if not texts or calls is None:
+        raise click.UsageError("--fleet and one of --trace, --state-dir and --generate go together; give both.")
+    from switchgear.planner.compare_simulated import pinned, simulate_options
+    from switchgear.planner.fleet import read_fleet
+
+    fleets: dict[str, dict[int, Any]] = {}
+    for text in texts:
+        option, year, path = _fleet_option(text)
+        fleets.setdefault(option, {})[year] = read_fleet(path)
+    plan = pinned(plan, calls)
+    return plan, simulate_options(plan, fleets, calls, seed=seed)
+
+
+def _fleet_option(text: str) -> tuple[str, int, Path]:
+    name, separator, path = text.partition("=")
+    option, _, year = name.partition(":")
+    if not separator or not option or not path or (year and not year.isdecimal()):
+        raise click.BadParameter(
+            f"{text!r} is not like onprem=fleet.toml or onprem:3=larger.toml.", param_hint="--fleet"
+        )
+    return option, int(year or 1), Path(path)
 
 
 def _usage(file: Path | None) -> "list[Usage]":

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LIBRARIES = ("numpy", "numba", "scipy")
+_ONE = "Say which calls: give one of --trace, --state-dir and --generate."
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -42,33 +43,58 @@ def said(command: Callable[..., T]) -> Callable[..., T]:
     return run
 
 
+def workload_options(command: Callable[..., T]) -> Callable[..., T]:
+    """The options that say which calls, for `chosen_workload`."""
+    for option in reversed(
+        (
+            click.option("--trace", type=_FILE, help="Azure's CSV, Mooncake's JSONL, or records exported as JSONL."),
+            click.option(
+                "--state-dir",
+                type=click.Path(exists=True, file_okay=False, path_type=Path),
+                help="Records of this gateway.",
+            ),
+            click.option("--generate", "generator", type=_FILE, help="TOML file with what a workload is like."),
+            click.option(
+                "--since", default="", metavar="WHEN", help="With --state-dir: 7d, 24h, or an ISO 8601 time (UTC)."
+            ),
+            click.option("--model", default="", help="With --state-dir: only calls of this model (the alias)."),
+            click.option(
+                "--load",
+                type=click.FloatRange(min=0, min_open=True),
+                default=1.0,
+                show_default=True,
+                help="Times the rate.",
+            ),
+            click.option(
+                "--data-class",
+                type=click.Choice([str(one) for one in DataClass]),
+                help="Of calls that do not say. [default: as the fleet's policies count them; internal where it has none]",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def chosen_workload(given: dict[str, Any], seed: int) -> "Workload | None":
+    """The calls that these options say, which are taken out of `given`; None where they say none. Raises BadWorkload, click.UsageError."""
+    sources = {name: given.pop(name) for name in ("trace", "state_dir", "generator")}
+    how = {name: given.pop(name) for name in ("since", "model", "load", "data_class")}
+    if sum(source is not None for source in sources.values()) > 1:
+        raise click.UsageError(_ONE)
+    return None if not any(sources.values()) else _calls(**sources, given=how, seed=seed)
+
+
 def with_workload(command: Callable[..., T]) -> Callable[..., T]:
     """The options that say which calls; the command gets a `Workload` and the seed."""
 
-    @click.option("--trace", type=_FILE, help="Azure's CSV, Mooncake's JSONL, or records exported as JSONL.")
-    @click.option(
-        "--state-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Records of this gateway."
-    )
-    @click.option("--generate", "generator", type=_FILE, help="TOML file with what a workload is like.")
-    @click.option("--since", default="", metavar="WHEN", help="With --state-dir: 7d, 24h, or an ISO 8601 time (UTC).")
-    @click.option("--model", default="", help="With --state-dir: only calls of this model (the alias).")
-    @click.option(
-        "--load", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True, help="Times the rate."
-    )
-    @click.option(
-        "--data-class",
-        type=click.Choice([str(one) for one in DataClass]),
-        help="Of calls that do not say. [default: as the fleet's policies count them; internal where it has none]",
-    )
+    @workload_options
     @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
     @wraps(command)
-    def with_calls(
-        *args: Any, trace: Path | None, state_dir: Path | None, generator: Path | None, seed: int, **options: Any
-    ) -> T:
-        if sum(source is not None for source in (trace, state_dir, generator)) != 1:
-            raise click.UsageError("Say which calls: give one of --trace, --state-dir and --generate.")
-        given = {name: options.pop(name) for name in ("since", "model", "load", "data_class")}
-        calls = _calls(trace, state_dir, generator, given, seed)
+    def with_calls(*args: Any, seed: int, **options: Any) -> T:
+        calls = chosen_workload(options, seed)
+        if calls is None:
+            raise click.UsageError(_ONE)
         return command(*args, workload=calls, seed=seed, **options)
 
     return with_calls

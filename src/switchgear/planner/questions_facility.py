@@ -119,6 +119,17 @@ def facility(fleet: Fleet, building: Building | None = None, result: Result | No
     )
 
 
+def peaks_w(fleet: Fleet) -> dict[str, float]:
+    """What the servers of each place draw at most at their plugs, watts; without those places of which nobody says what stands around
+    their devices.
+    """
+    return {
+        site.place.name: math.ceil(site.devices / site.place.host.boards) * _server_w(site.power, site.place.host)
+        for site in sites_of(fleet)
+        if site.power is not None and site.place.host is not None
+    }
+
+
 def circuit_w(building: Building) -> float:
     """What one circuit carries all the time, watts: volts x amperes x power factor, x sqrt(3) for three phases, x 80 %."""
     wires = math.sqrt(3) if building.phases == 3 else 1.0
@@ -128,7 +139,7 @@ def circuit_w(building: Building) -> float:
 def _place(site: Site, building: Building, result: Result | None) -> PlaceFacility:
     power, host = _power(site)
     servers = math.ceil(site.devices / host.boards)
-    each_w = wall_w(host, power, host.boards * power.limit_w, 1.0)
+    each_w = _server_w(power, host)
     carries_w = circuit_w(building)
     feeds = 2 if building.redundant_feeds else 1
     per_server = math.ceil(each_w / carries_w - 1e-9)
@@ -163,6 +174,10 @@ def _power(site: Site) -> tuple[PowerModel, Host]:
     if site.power is None:
         raise BadQuestion(f"nothing is known of what {site.place.name!r} draws; give its power")
     return site.power, site.place.host or Host(boards=site.place.devices)
+
+
+def _server_w(power: PowerModel, host: Host) -> float:
+    return wall_w(host, power, host.boards * power.limit_w, 1.0)
 
 
 def _mean_w(site: Site, result: Result | None) -> float | None:

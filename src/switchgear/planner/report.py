@@ -6,12 +6,14 @@ Every number of the comparison is a link to the entry that made it: an input wit
 import re
 from html import escape
 from importlib import resources
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from switchgear.planner.compare import Comparison, OptionResult, group_id
 from switchgear.planner.money_quantity import FUNCTIONS, Entry
 from switchgear.planner.montecarlo import MonteCarlo, OptionSpread
 from switchgear.planner.montecarlo_sensitivity import Sensitivity
+from switchgear.planner.report_html import figure, heading, right_cell, table
+from switchgear.planner.report_speed import how_fast, simulation_inputs
 from switchgear.planner.report_svg import Bar, Box, Swing, bars, boxes, lines, tornado
 from switchgear.planner.report_text import (
     break_even,
@@ -25,6 +27,9 @@ from switchgear.planner.report_text import (
 )
 from switchgear.planner.tco_model import GROUPS
 
+if TYPE_CHECKING:
+    from switchgear.planner.compare_simulated import Simulated  # it brings the simulator with it
+
 _NAME: Final = re.compile(r"[A-Za-z_][\w.]*")
 _SHOWN: Final = 10
 """Assumptions in the tornado."""
@@ -35,19 +40,22 @@ def html_report(
     spread: MonteCarlo | None = None,
     drivers: Sensitivity | None = None,
     made_with: str = "switchgear",
+    simulated: "Simulated | None" = None,
 ) -> str:
-    """The whole page. Without `spread` and `drivers` it says that nothing was drawn."""
+    """The whole page. Without `spread` and `drivers` it says that nothing was drawn, without `simulated` nothing of times."""
     style = resources.files("switchgear.planner").joinpath("report.css").read_text(encoding="utf-8")
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     parts = [
         _summary(comparison, spread, drivers),
         _options_table(comparison),
+        how_fast(simulated),
         _by_kind(comparison, spread),
         _over_time(comparison),
         _sureness(comparison, spread),
         _drivers(drivers),
         _methods(comparison, spread, drivers),
         _inputs(comparison),
+        simulation_inputs(simulated),
         _results(comparison),
     ]
     return (
@@ -122,22 +130,22 @@ def _options_table(comparison: Comparison) -> str:
         best = ' class="best"' if one.name == comparison.cheapest else ""
         title = f"<td>{escape(one.title)} <span class=tag>{escape(_tag(one))}</span></td>"
         cells = [
-            _right(_linked(entries, f"{one.name}.present_value", usd(one.present_value_usd))),
-            _right(_linked(entries, f"{one.name}.usd_per_call", usd(one.usd_per_call))),
-            _right(_linked(entries, f"{one.name}.usd_per_mtok", usd(one.usd_per_mtok))),
+            right_cell(_linked(entries, f"{one.name}.present_value", usd(one.present_value_usd))),
+            right_cell(_linked(entries, f"{one.name}.usd_per_call", usd(one.usd_per_call))),
+            right_cell(_linked(entries, f"{one.name}.usd_per_mtok", usd(one.usd_per_mtok))),
         ]
         prices.append(f"<tr{best}>{title}{''.join(cells)}</tr>")
         if one.saving_usd is not None:
             cells = [
-                _right(_linked(entries, f"{one.name}.saving", usd(one.saving_usd))),
-                _right(_method(one, "m-payback", payback(one))),
-                _right(_method(one, "m-irr", rate_of_return(one))),
-                _right(_method(one, "m-breakeven", break_even(one.break_even))),
+                right_cell(_linked(entries, f"{one.name}.saving", usd(one.saving_usd))),
+                right_cell(_method(one, "m-payback", payback(one))),
+                right_cell(_method(one, "m-irr", rate_of_return(one))),
+                right_cell(_method(one, "m-breakeven", break_even(one.break_even))),
             ]
             against.append(f"<tr{best}><td>{escape(one.name)}</td>{''.join(cells)}</tr>")
-    head = _head(["Option"], ["Present value", "A call", "A million tokens"])
-    second = _head([f"Against {comparison.baseline}"], ["Saving (NPV)", "Payback", "IRR", "Break-even"])
-    return f'<h2 id="options">The options</h2>{_table(head, prices)}{_table(second, against)}{_by_year(comparison)}'
+    head = heading(["Option"], ["Present value", "A call", "A million tokens"])
+    second = heading([f"Against {comparison.baseline}"], ["Saving (NPV)", "Payback", "IRR", "Break-even"])
+    return f'<h2 id="options">The options</h2>{table(head, prices)}{table(second, against)}{_by_year(comparison)}'
 
 
 def _by_year(comparison: Comparison) -> str:
@@ -147,8 +155,8 @@ def _by_year(comparison: Comparison) -> str:
     return (
         '<h3>By year</h3><p class="note">Paid is cash that leaves. Cost spreads purchases over their use: depreciation and interest '
         "instead of price and repayment. Over all years both come to the same.</p>"
-        f"{_table(_head(['Paid in year'], [*numbers, 'In all']), paid)}"
-        f"{_table(_head(['Cost of year'], [*numbers, 'A call in the last year']), spent)}"
+        f"{table(heading(['Paid in year'], [*numbers, 'In all']), paid)}"
+        f"{table(heading(['Cost of year'], [*numbers, 'A call in the last year']), spent)}"
     )
 
 
@@ -165,13 +173,13 @@ def _year_row(comparison: Comparison, result: OptionResult, what: str) -> str:
     cells = []
     for year in result.years:
         value = year.paid_usd if what == "paid" else year.cost_usd
-        cells.append(_right(_linked(entries, f"{result.name}.{what}.y{year.year}", usd(value))))
+        cells.append(right_cell(_linked(entries, f"{result.name}.{what}.y{year.year}", usd(value))))
     if what == "paid":
         last = _linked(entries, f"{result.name}.paid_total", usd(result.paid_usd))
     else:
         year = result.years[-1]
         last = _linked(entries, f"{result.name}.usd_per_call.y{year.year}", usd(year.usd_per_call))
-    return f"<tr><td>{escape(result.name)}</td>{''.join(cells)}{_right(last)}</tr>"
+    return f"<tr><td>{escape(result.name)}</td>{''.join(cells)}{right_cell(last)}</tr>"
 
 
 def _by_kind(comparison: Comparison, spread: MonteCarlo | None) -> str:
@@ -182,14 +190,14 @@ def _by_kind(comparison: Comparison, spread: MonteCarlo | None) -> str:
         [Bar(name, [(group, total[group]) for group in used]) for name, total in totals.items()],
         used,
     )
-    head = _head(["Kind of cost, all years"], list(totals))
-    rows = [
-        f"<tr><td>{group}</td>{''.join(_right(_kind_link(comparison, name, group, total[group])) for name, total in totals.items())}</tr>"
-        for group in used
-    ]
+    head = heading(["Kind of cost, all years"], list(totals))
+    rows = []
+    for group in used:
+        cells = [right_cell(_kind_link(comparison, name, group, total[group])) for name, total in totals.items()]
+        rows.append(f"<tr><td>{group}</td>{''.join(cells)}</tr>")
     return (
-        f'<h2 id="kinds">What the money goes for</h2>{_figure(stacked, "Nominal cost of all years. Point at a part for its sum.")}'
-        f"{_table(head, rows)}"
+        f'<h2 id="kinds">What the money goes for</h2>{figure(stacked, "Nominal cost of all years. Point at a part for its sum.")}'
+        f"{table(head, rows)}"
     )
 
 
@@ -204,7 +212,7 @@ def _over_time(comparison: Comparison) -> str:
         f"Cash saved against {escape(comparison.baseline)} so far, not discounted. "
         "Where a line comes above zero for good, the money is back."
     )
-    return f'<h2 id="time">When the money is back</h2>{_figure(plot, text)}'
+    return f'<h2 id="time">When the money is back</h2>{figure(plot, text)}'
 
 
 def _sureness(comparison: Comparison, spread: MonteCarlo | None) -> str:
@@ -213,14 +221,14 @@ def _sureness(comparison: Comparison, spread: MonteCarlo | None) -> str:
     rows, short = [], any(one.leaves_calls_over for one in spread.options)
     for one in spread.options:
         saving = one.saving_usd
-        cells = [_right(percent(one.cheapest)), _right(percent(one.cheaper_than_baseline))]
+        cells = [right_cell(percent(one.cheapest)), right_cell(percent(one.cheaper_than_baseline))]
         for share in (10, 50, 90):
-            cells.append(_right("–" if saving is None else usd(saving.percentiles[share])))
-        cells += [_right(usd(one.usd_per_call.percentiles[share])) for share in (10, 90)]
+            cells.append(right_cell("–" if saving is None else usd(saving.percentiles[share])))
+        cells += [right_cell(usd(one.usd_per_call.percentiles[share])) for share in (10, 90)]
         if short:
-            cells.append(_right(percent(one.leaves_calls_over)))
+            cells.append(right_cell(percent(one.leaves_calls_over)))
         rows.append(f"<tr><td>{escape(one.name)}</td>{''.join(cells)}</tr>")
-    head = _head(
+    head = heading(
         ["Option"],
         [
             "Cheapest",
@@ -238,7 +246,7 @@ def _sureness(comparison: Comparison, spread: MonteCarlo | None) -> str:
         f"Net present value against {escape(comparison.baseline)}: the middle draw, half of all draws, nine tenths of all draws. "
         f'{spread.draws:,} draws, seed {spread.seed}, <a href="#inputs">{len(spread.uncertain)} uncertain inputs</a>.'
     )
-    return f'<h2 id="sure">How sure this is</h2>{_figure(plot, caption)}{_table(head, rows)}'
+    return f'<h2 id="sure">How sure this is</h2>{figure(plot, caption)}{table(head, rows)}'
 
 
 def _box(one: OptionSpread) -> Box:
@@ -257,19 +265,19 @@ def _drivers(drivers: Sensitivity | None) -> str:
         drivers.saving_usd,
     )
     rows = [
-        f'<tr><td><a href="#{_anchor(one.id)}">{escape(one.id)}</a>{_also(one.also)}</td>{_right(percent(max(one.first_order, 0.0)))}'
-        f"{_right(percent(max(one.total_order, 0.0)))}{_right(f'{max(one.total_low, 0):.2f} to {max(one.total_high, 0):.2f}')}"
-        f"{_right(usd(one.saving_p10_usd))}{_right(usd(one.saving_p90_usd))}</tr>"
+        f'<tr><td><a href="#{_anchor(one.id)}">{escape(one.id)}</a>{_also(one.also)}</td>{right_cell(percent(max(one.first_order, 0.0)))}'
+        f"{right_cell(percent(max(one.total_order, 0.0)))}{right_cell(f'{max(one.total_low, 0):.2f} to {max(one.total_high, 0):.2f}')}"
+        f"{right_cell(usd(one.saving_p10_usd))}{right_cell(usd(one.saving_p90_usd))}</tr>"
         for one in top
     ]
-    head = _head(
+    head = heading(
         ["Assumption"], ["Of the variance, alone", "With others", "95 % interval", "Saving at its P10", "at its P90"]
     )
     caption = (
         f"Saving of {escape(drivers.option)} when one assumption moves from its 10th to its 90th percentile and all others stay at "
         f"their median ({short_usd(drivers.saving_usd)})."
     )
-    return f'<h2 id="drivers">What matters most</h2>{_figure(plot, caption)}{_table(head, rows)}'
+    return f'<h2 id="drivers">What matters most</h2>{figure(plot, caption)}{table(head, rows)}'
 
 
 def _also(ids: list[str]) -> str:
@@ -298,7 +306,7 @@ def _methods(comparison: Comparison, spread: MonteCarlo | None, drivers: Sensiti
     return (
         '<h2 id="methods">How it was computed</h2><p>Years are whole. What is bought is paid at a year’s beginning, running costs '
         "count in its middle, loans, sales and tax at its end. The cost of a call is levelised: present value of all payments over "
-        f"that of all calls. Point estimates take the median of each distribution.</p>{drawn}{sobol}{_table('', rows)}"
+        f"that of all calls. Point estimates take the median of each distribution.</p>{drawn}{sobol}{table('', rows)}"
     )
 
 
@@ -330,9 +338,9 @@ def _inputs(comparison: Comparison) -> str:
         assumed = '<span class="tag assumed">assumed</span> ' if entry.assumed else ""
         source = escape(entry.source) or "in the file, without a source"
         rows.append(
-            f'<tr id="{_anchor(entry.id)}"><td>{escape(entry.label)}</td>{_right(value)}<td>{assumed}{source}{spread}</td></tr>'
+            f'<tr id="{_anchor(entry.id)}"><td>{escape(entry.label)}</td>{right_cell(value)}<td>{assumed}{source}{spread}</td></tr>'
         )
-    return f'<h2 id="inputs">Inputs</h2>{_table(_head(["Input"], ["Value"], ["Source"]), rows)}'
+    return f'<h2 id="inputs">Inputs</h2>{table(heading(["Input"], ["Value"], ["Source"]), rows)}'
 
 
 def _results(comparison: Comparison) -> str:
@@ -343,12 +351,12 @@ def _results(comparison: Comparison) -> str:
         formula = _NAME.sub(lambda found: _reference(comparison.entries, found[0]), escape(entry.formula))
         source = f"<br><span class=note>{escape(entry.source)}</span>" if entry.source else ""
         rows.append(
-            f'<tr id="{_anchor(entry.id)}"><td>{escape(entry.label)}{source}</td>{_right(escape(number(entry.value, entry.unit)))}'
+            f'<tr id="{_anchor(entry.id)}"><td>{escape(entry.label)}{source}</td>{right_cell(escape(number(entry.value, entry.unit)))}'
             f'<td class="f">{formula}</td></tr>'
         )
     return (
         f'<h2 id="results">Every number, with its formula</h2>{_functions()}'
-        f"{_table(_head(['Result'], ['Value'], ['Formula']), rows)}"
+        f"{table(heading(['Result'], ['Value'], ['Formula']), rows)}"
     )
 
 
@@ -361,22 +369,3 @@ def _functions() -> str:
 
 def _reference(entries: dict[str, Entry], name: str) -> str:
     return f'<a href="#{_anchor(name)}">{name}</a>' if name in entries else name
-
-
-def _right(cell: str) -> str:
-    return f'<td class="r">{cell}</td>'
-
-
-def _head(left: list[str], right: list[str], after: list[str] | None = None) -> str:
-    cells = [f"<th>{escape(text)}</th>" for text in left]
-    cells += [f'<th class="r">{escape(text)}</th>' for text in right]
-    cells += [f"<th>{escape(text)}</th>" for text in after or []]
-    return f"<thead><tr>{''.join(cells)}</tr></thead>"
-
-
-def _table(head: str, rows: list[str]) -> str:
-    return f'<div class="wide"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
-
-
-def _figure(plot: str, caption: str) -> str:
-    return f'<figure><div class="plot">{plot}</div><figcaption>{caption}</figcaption></figure>'

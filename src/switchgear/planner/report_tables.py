@@ -1,13 +1,26 @@
 """The answer of `plan compare` as rows, for the terminal and for CSV. Pure: printing is the command's."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from switchgear.planner.compare import Comparison
 from switchgear.planner.montecarlo import MonteCarlo
 from switchgear.planner.montecarlo_sensitivity import Sensitivity
-from switchgear.planner.report_text import break_even, group_costs, payback, percent, rate_of_return, short_usd, usd
+from switchgear.planner.report_text import (
+    break_even,
+    group_costs,
+    payback,
+    percent,
+    rate_of_return,
+    seconds,
+    short_usd,
+    usd,
+)
+
+if TYPE_CHECKING:
+    from switchgear.planner.compare_simulated import Simulated  # it brings the simulator with it
 
 
 class Grid(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +78,46 @@ def compare_grids(comparison: Comparison, spread: MonteCarlo | None, drivers: Se
         yield _spread_grid(spread)
     if drivers is not None:
         yield _drivers_grid(drivers)
+
+
+def simulated_grid(simulated: "Simulated") -> Grid:
+    """How the simulated options do, year by year."""
+    told = simulated.workload
+    return Grid(
+        title=f"How fast, and where calls go: simulated on {told.calls:,} calls of {told.source}",
+        head=[
+            "option",
+            "year",
+            "rate",
+            "TTFT p50",
+            "TTFT p99",
+            "E2E p50",
+            "E2E p95",
+            "whole answers",
+            "cloud",
+            "must stay local",
+        ],
+        rows=[
+            [
+                one.option,
+                str(one.year),
+                f"x {one.load:.3g}",
+                *(
+                    seconds(time_s)
+                    for time_s in (one.result.ttft.p50, one.result.ttft.p99, one.result.e2e.p50, one.result.e2e.p95)
+                ),
+                percent(one.result.availability, 2),
+                percent(one.result.cloud_share, 1),
+                percent(one.result.must_stay_local_share, 1),
+            ]
+            for one in simulated.years
+        ],
+        left=2,
+        note=(
+            f"The calls as they came are {simulated.calls_per_year / 12:,.0f} a month. "
+            "Calls and tokens are certain here, all else is as in the plan."
+        ),
+    )
 
 
 def _spread_grid(spread: MonteCarlo) -> Grid:

@@ -30,6 +30,13 @@ def percent(share: float | None, digits: int = 0) -> str:
     return f"{share * 100:.{digits}f} %"
 
 
+def seconds(time_s: float | None) -> str:
+    """A time as people read it."""
+    if time_s is None:
+        return "–"
+    return f"{1000 * time_s:.3g} ms" if time_s < 1 else f"{time_s:.3g} s"
+
+
 def number(value: float, unit: str) -> str:
     """A value of the sheet with its unit."""
     if unit.startswith("USD"):

@@ -14,6 +14,8 @@ from switchgear.planner.tco_book import BYTES_PER_GB, HOURS, ONE, SECONDS, TOKEN
 from switchgear.planner.tco_model import Served, Usage
 
 _NOTHING: Final = constant(0.0, "call")
+SLACK: Final = 0.001
+"""Share of a year's calls that a simulation may leave over: it counts a few more or less than the plan's mean."""
 
 
 def calls_of(book: Book, year: int) -> Quantity:
@@ -163,8 +165,7 @@ def _from_usage(book: Book, name: str, option: Option) -> tuple[dict[str, list[S
         left = asked
         for rows in served.values():
             left = left - rows[year - 1].calls
-        # A simulation counts a few calls more or less than the plan's mean.
-        slack = asked * constant(0.001)
+        slack = asked * constant(SLACK)
         left = larger(_NOTHING, left - slack)
         unserved.append(book.sheet.named(f"{name}.unserved.y{year}", left, f"{name}: calls left over in year {year}"))
     return served, unserved
