@@ -44,6 +44,10 @@ async def test_a_rate_that_is_reached_refuses_and_says_when_to_come_back(straigh
     assert "'team=platform'" in error["message"]
     assert 50 < int(third.headers["retry-after"]) <= 61
     assert record.outcome is Outcome.REFUSED
+    assert record.candidates == []
+    assert [(one.backend, one.reason) for one in record.ruled_out] == [
+        ("a", "limited:team=platform.requests_per_minute")
+    ]
     assert plane.gateway.desk.calls == 0
 
 

@@ -4,6 +4,7 @@ from tests.core.sample_records import all_samples, answered, cancelled, failed, 
 
 from switchgear.core.escalation import Confidence
 from switchgear.core.record import VERSION, Attempt, AttemptKind, AttemptOutcome, Outcome, Record
+from switchgear.core.screening import Found
 from switchgear.gateway.story import amount, duration, explain, moment, timeline, usd
 
 
@@ -54,6 +55,29 @@ def test_a_refusal_says_who_and_why() -> None:
         "The caller got an error before any target was asked: model_not_found "
         "(No such model; `GET /v1/models` lists those that the key may call), status 404, in 200 us.",
     ]
+
+
+def test_what_the_screen_found_and_by_which_rules() -> None:
+    record = refused()
+    record.findings = [Found("payment_card", 2, [(0, 5, 24), (1, 0, 19)]), Found("email", 1, [(0, 30, 44)])]
+    record.screen_rules = ["cards", "external_late:timeout"]
+    assert explain(record)[1:3] == [
+        "The content screen found 2 x payment_card, 1 x email; rules: cards.",
+        "The external screen did not look at it: timeout.",
+    ]
+    record.screen_rules, record.answer_findings = [], [Found("canary", 1, [(0, 0, 9)])]
+    assert explain(record)[1:3] == [
+        "The content screen found 2 x payment_card, 1 x email; no rule was for that.",
+        "In the answer it found 1 x canary.",
+    ]
+
+
+def test_limits_that_were_passed_over() -> None:
+    record = answered()
+    record.flags = ["watch.requests_per_minute", "budget.usd_per_day:unshared"]
+    assert "Beyond limits that did not refuse it: watch.requests_per_minute, budget.usd_per_day:unshared." in explain(
+        record
+    )
 
 
 def test_a_failure_names_the_backend_that_the_caller_chose() -> None:

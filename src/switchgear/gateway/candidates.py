@@ -48,7 +48,10 @@ def allowed_route(routes: dict[str, Route], head: CallHead, principal: Principal
         )
     if principal.models is not None and head.model not in principal.models:
         raise Refused(
-            "model_not_allowed", f"The key {principal.name!r} may not call the model {head.model!r}.", param="model"
+            "model_not_allowed",
+            f"The key {principal.name!r} may not call the model {head.model!r}; call one of {', '.join(principal.models) or 'none'}, or"
+            " ask whoever runs this gateway for the right.",
+            param="model",
         )
     if head.pin:
         if not principal.pin:

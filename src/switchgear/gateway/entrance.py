@@ -233,6 +233,9 @@ class Entrance:
         if granted.pending and now_s < call.started_s + _SHARE_WAIT_S:
             call.later(granted.retry_after_s or 0.02, lambda: self._guarded(call, head, route))
             return False
+        for target in call.candidates:  # so that the record says which limit it was
+            call.rule_out(target, f"limited:{granted.rule}")
+        call.candidates = ()
         raise limited(granted)
 
     def _queued(self, call: Call, head: CallHead, route: Route, now_s: float) -> bool:

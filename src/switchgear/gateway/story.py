@@ -8,8 +8,10 @@ from typing import NamedTuple
 from switchgear.core.caching import Degraded, Reuse
 from switchgear.core.escalation import Confidence
 from switchgear.core.record import Attempt, AttemptKind, AttemptOutcome, Outcome, Record, inter_token_s
+from switchgear.core.screening import Found
 from switchgear.gateway.candidates import why_out
 from switchgear.gateway.errors import CATALOGUE
+from switchgear.policy.external import LATE
 
 _KINDS = {
     AttemptKind.FIRST: "first choice",
@@ -68,7 +70,7 @@ class Event(NamedTuple):
 
 def explain(record: Record) -> list[str]:
     """The story, one sentence or two a line."""
-    lines = [_who(record)]
+    lines = [_who(record), *_screened(record)]
     if record.pinned:
         lines.append(f"The caller chose the backend {record.pinned}.")
     lines += [f"Ruled out: {out.backend} ({out.model}) {why_out(out.reason)}." for out in record.ruled_out]
@@ -82,6 +84,8 @@ def explain(record: Record) -> list[str]:
     ]
     lines.append(_ending(record))
     lines += _came(record)
+    if record.flags:
+        lines.append(f"Beyond limits that did not refuse it: {', '.join(record.flags)}.")
     if record.attempts:
         lines.append(_use(record))
     return lines
@@ -140,6 +144,24 @@ def _who(record: Record) -> str:
     ]
     manner = f", {', '.join(ways)}" if ways else ""
     return f"{moment(record.at_s)}: {caller}{team} asked {model} for {record.endpoint}{manner}."
+
+
+def _screened(record: Record) -> list[str]:
+    """What the content screen found, by which rules it went, and what it could not see."""
+    lines = []
+    unseen = [rule.removeprefix(f"{LATE}:") for rule in record.screen_rules if rule.startswith(LATE)]
+    rules = [rule for rule in record.screen_rules if not rule.startswith(LATE)]
+    if record.findings:
+        by = f"; rules: {', '.join(rules)}" if rules else "; no rule was for that"
+        lines.append(f"The content screen found {_found(record.findings)}{by}.")
+    lines += [f"The external screen did not look at it: {why}." for why in unseen]
+    if record.answer_findings:
+        lines.append(f"In the answer it found {_found(record.answer_findings)}.")
+    return lines
+
+
+def _found(findings: Iterable[Found]) -> str:
+    return ", ".join(f"{one.count} x {one.type}" for one in findings)
 
 
 def _attempt(attempt: Attempt, streamed: bool) -> str:
