@@ -31,7 +31,7 @@ class SketchRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     models: tuple[str, ...] | None = None
     """Aliases that the rule is for; all where not given."""
     errors: tuple[str, ...] | None = None
-    """Codes of errors that the rule is for, for example `all_targets_failed`; all where not given."""
+    """Codes of errors that the rule is for, for example `upstream_timeout`; all where not given."""
     ratio: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
     """Share of such calls that is kept, drawn by chance."""
 
