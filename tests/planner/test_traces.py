@@ -39,14 +39,18 @@ def test_seven_digits_of_the_second_and_an_offset(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "lacks the column TIMESTAMP"),
+        ("", "is empty; give a trace"),
+        ("not a trace\n", "lacks the column TIMESTAMP"),
         (AZURE, "holds no call"),
         ("TIMESTAMP,ContextTokens\n", "lacks the column GeneratedTokens"),
         (f"{AZURE}2023-11-16 18:17:03,few,1\n", "line 2"),
         (f"{AZURE}yesterday,1,1\n", "line 2"),
-        (f"{AZURE}2023-11-16 18:17:03,-5,1\n", "prompt_tokens of call 0 is -5"),
+        (f"{AZURE}2023-11-16 18:17:03,-5,1\n", "line 2: ContextTokens is -5"),
+        (f"{AZURE}2023-11-16 18:17:03,5,1\n2023-11-16 18:17:04,0,1\n", "line 3: ContextTokens is 0"),
+        (f"{AZURE}2023-11-16 18:17:03,5,-1\n", "line 2: GeneratedTokens is -1"),
         (f"{AZURE}2023-11-16 18:17:03,5,1\n2023-11-16 18:17:02,5,1\n", "sort the calls by arrival"),
         ('{"timestamp": 0, "input_length": 5}\n', "line 1"),
+        ('{"timestamp": 0, "input_length": -5, "output_length": 1}\n', "line 1: .*>= 1"),
         (
             '{"timestamp": 5, "input_length": 5, "output_length": 1}\n{"timestamp": 1, "input_length": 5, "output_length": 1}\n',
             "sort",

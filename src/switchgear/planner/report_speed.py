@@ -19,18 +19,18 @@ def how_fast(simulated: "Simulated | None") -> str:
         ["Option", "Year"],
         [
             "Rate",
-            "First token, median",
+            "First token, p50",
             "p99",
-            "Whole call, median",
+            "Call, p50",
             "p95",
-            "Whole answers",
-            "From a cloud",
+            "Answered",
+            "By a cloud",
             "Must stay local",
             "Busiest unit",
         ],
     )
     return (
-        f'<h2 id="speed">How fast it is, and where calls go</h2>'
+        '<h2 id="speed">How fast it is, and where calls go</h2>'
         f"<p>Simulated on {told.calls:,} calls of {escape(told.source)} ({told.prompt_tokens_mean:,.0f} tokens in and "
         f"{told.output_tokens_mean:,.0f} out in the mean), at the rate of each year, with the gateway's own routing. "
         "Options that are not listed here count their units by means alone.</p>"

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -22,8 +23,8 @@ MOONCAKE_BLOCK_TOKENS = 512
 class _Mooncake(msgspec.Struct):
     timestamp: float
     """Milliseconds."""
-    input_length: int
-    output_length: int
+    input_length: Annotated[int, msgspec.Meta(ge=1)]
+    output_length: Annotated[int, msgspec.Meta(ge=0)]
     hash_ids: list[int] = []
 
 
@@ -53,7 +54,9 @@ def read_trace(file: Path, default_class: DataClass | None = None) -> Workload:
 
 def _azure_of(lines: Iterable[str], file: Path, default_class: DataClass | None) -> Workload:
     rows = csv.DictReader(lines)
-    missing = [name for name in AZURE_COLUMNS if name not in (rows.fieldnames or ())]
+    if rows.fieldnames is None:
+        raise BadWorkload(f"{file} is empty; give a trace with at least one call")
+    missing = [name for name in AZURE_COLUMNS if name not in rows.fieldnames]
     if missing:
         raise BadWorkload(
             f"{file} lacks the column {missing[0]}; an Azure trace has {', '.join(AZURE_COLUMNS)}; other traces are JSONL"
@@ -62,8 +65,8 @@ def _azure_of(lines: Iterable[str], file: Path, default_class: DataClass | None)
     for number, row in enumerate(rows, start=2):
         try:
             times.append(_moment_s(row["TIMESTAMP"]))
-            prompts.append(int(row["ContextTokens"]))
-            outputs.append(int(row["GeneratedTokens"]))
+            prompts.append(_tokens(row, "ContextTokens", least=1))
+            outputs.append(_tokens(row, "GeneratedTokens", least=0))
         except (TypeError, ValueError) as error:
             raise BadWorkload(f"{file}, line {number}: {error}; correct the line or leave it out") from error
     if not times:
@@ -77,6 +80,13 @@ def _azure_of(lines: Iterable[str], file: Path, default_class: DataClass | None)
         data_class=np.full(at_s.size, CLASSES.index(default_class or ASSUMED), np.int8),
         callers=(Caller(class_told=default_class is not None),),
     )
+
+
+def _tokens(row: dict[str, str], name: str, least: int) -> int:
+    tokens = int(row[name])
+    if tokens < least:
+        raise ValueError(f"{name} is {tokens}, and a call has at least {least}")
+    return tokens
 
 
 def _moment_s(text: str) -> float:
