@@ -1,7 +1,7 @@
 """The content screen in a data plane: what a call may carry, and what its answer may show."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -183,3 +183,82 @@ async def test_a_canary_that_the_environment_holds_is_in_no_snapshot() -> None:
     with pytest.raises(ConfigError, match="VAULT_CANARY"):
         async with Plane("a", urls={"a": "http://127.0.0.1:9/v1"}, screen=screen):
             pass
+
+
+OUT = f"Ask {MAIL} now."
+
+
+def _shown(path: str, streamed: bool) -> Callable[[Exchange], None]:
+    """A place that says `OUT` at an endpoint, in pieces of three characters where it is streamed."""
+    cut = [OUT[at : at + 3] for at in range(0, len(OUT), 3)]
+    if path == "chat/completions":
+        return pieces(*cut) if streamed else answers(OUT)
+    if path == "completions":
+        events = [
+            {"id": "c", "object": "text_completion", "created": 1, "model": "m", "choices": [{"text": one, "index": 0}]}
+            for one in cut
+        ]
+        events[-1]["choices"] = [{"text": cut[-1], "index": 0, "finish_reason": "stop"}]
+        whole = {**events[-1], "choices": [{"text": OUT, "index": 0, "finish_reason": "stop"}]}
+        return streams(*(_event(one) for one in events), DONE) if streamed else replies(whole)
+    part = {"type": "output_text", "text": OUT, "annotations": []}
+    item = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [part]}
+    response = {
+        "id": "resp_1",
+        "object": "response",
+        "status": "completed",
+        "created_at": 1,
+        "model": "m",
+        "output": [item],
+    }
+    place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    deltas = [{"type": "response.output_text.delta", "delta": one, **place} for one in cut]
+    done = {"type": "response.output_text.done", "text": OUT, **place}
+    end = {"type": "response.completed", "response": response}
+    return streams(*(_event(one) for one in (*deltas, done, end))) if streamed else replies(response)
+
+
+def _event(value: dict[str, Any]) -> bytes:
+    name = f"event: {value['type']}\n" if "type" in value else ""
+    return f"{name}data: {json.dumps(value)}\n\n".encode()
+
+
+def _said(body: bytes) -> str:
+    """Every text of an answer at any endpoint, one behind the other, so that pieces join."""
+    events = [json.loads(line[6:]) for line in body.split(b"\n") if line.startswith(b"data: {")]
+    return "".join(_texts(events or json.loads(body)))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            if isinstance(one, str) and name in ("content", "text", "delta"):
+                yield one
+            else:
+                yield from _texts(one)
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("path", ["chat/completions", "completions", "responses"])
+@pytest.mark.parametrize("action", list(AnswerAction))
+async def test_each_action_on_answers_of_each_endpoint(action: AnswerAction, path: str, streamed: bool) -> None:
+    screen = Screening(answer_rules=(AnswerRule(name="out", find=("email",), action=action),))
+    asked = {"chat/completions": says("Who?"), "completions": {"model": "chat", "prompt": "Who?"}}
+    body = {**asked.get(path, {"model": "chat", "input": "Who?", "store": False}), "stream": streamed}
+    async with (
+        recording(_shown(path, streamed)) as place,
+        Plane("a", urls={"a": place.base_url}, screen=screen) as plane,
+    ):
+        answer = await plane.send(body, path=path)
+        record = await plane.record()
+    said = _said(answer.body)
+    assert {one.type for one in record.answer_findings} == {"email"}
+    assert (MAIL in said) == (action is AnswerAction.FLAG)
+    assert ("[EMAIL]" in said) == (action is AnswerAction.REDACT)
+    assert (b"answer_blocked" in answer.body) == (action is AnswerAction.BLOCK)
+    assert (record.outcome is Outcome.OK) == (action is not AnswerAction.BLOCK)
+    if action is not AnswerAction.FLAG:
+        assert "doe@" not in said
