@@ -111,6 +111,26 @@ def test_facility_in_numbers() -> None:
     got = as_json("facility", FLEET, "--volts", "208", "--breaker-a", "30", "--pue", "1.5")
     assert got["cooling_btu_per_h"] == pytest.approx(got["it_kw"] * 3412.141633)
     assert got["total_kw"] == pytest.approx(1.5 * got["it_kw"])
+    assert got["energy_mwh_per_year"] is None
+
+
+def test_facility_says_what_nobody_stated_and_what_calls_draw(calls: str, tmp_path: Path) -> None:
+    assert "of floor nobody says what stands around the devices" in plan("facility", FLEET)
+    hosted = tmp_path / "hosted.toml"
+    text = Path(FLEET).read_text()
+    hosted.write_text(text.replace("max_in_flight = 128", "max_in_flight = 128\nhost = { idle_w = 100, busy_w = 200 }"))
+    assert "nobody says" not in plan("facility", str(hosted))
+    got = as_json("facility", str(hosted), "--generate", calls, "--pue", "1.5")
+    (floor,) = got["places"]
+    assert 2 * 100 < floor["wall_mean_w"] < floor["wall_peak_w"]
+    assert got["energy_mwh_per_year"] == pytest.approx(floor["wall_mean_w"] * 1.5 * 8766 / 1e6)
+    assert "MWh a year" in plan("facility", str(hosted), "--generate", calls)
+
+
+def test_what_has_no_price_is_in_no_sum_and_said(calls: str) -> None:
+    out = plan("replay", FLEET, "--generate", calls)
+    assert "unpriced, and in no sum: floor (" in out
+    assert as_json("replay", FLEET, "--generate", calls)["results"][0]["cost_usd"] is None
 
 
 def test_a_fit_is_kept_and_can_be_used(calls: str, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from switchgear.cli.plan_workload import read_generator, said, with_workload
+from switchgear.cli.plan_workload import chosen_workload, read_generator, said, with_workload, workload_options
 
 if TYPE_CHECKING:
     from switchgear.planner.workload import Workload
@@ -99,16 +99,30 @@ def bottleneck(fleet_file: Path, workload: "Workload", seed: int, place: str, *,
 @click.option("--rack-units", "rack_units_per_server", type=click.IntRange(min=1), default=8, show_default=True)
 @click.option("--rack-w", type=_POSITIVE, help="What one rack may draw. [default: what its units hold]")
 @click.option("--one-feed", is_flag=True, help="One circuit for each server in place of two.")
+@workload_options
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @_as_data
-def facility(fleet_file: Path, phases: str, *, one_feed: bool, as_json: bool, as_csv: bool, **options: Any) -> None:
-    """What a building must bring: kW, heat in W and BTU/h, rack units, circuits, cooling."""
+def facility(
+    fleet_file: Path, phases: str, seed: int, *, one_feed: bool, as_json: bool, as_csv: bool, **options: Any
+) -> None:
+    """What a building must bring: kW, heat in W and BTU/h, rack units, circuits, cooling.
+
+    With calls it also says what is drawn in the mean, and in a year.
+    """
     from switchgear.cli.plan_sim_output import facility_grids, show
     from switchgear.planner.fleet import read_fleet
     from switchgear.planner.questions_facility import Building
     from switchgear.planner.questions_facility import facility as facility_of
 
+    calls = chosen_workload(options, seed)
     building = Building(phases=int(phases), redundant_feeds=not one_feed, **options)
-    answer = facility_of(read_fleet(fleet_file), building)
+    fleet = read_fleet(fleet_file)
+    result = None
+    if calls is not None:
+        from switchgear.planner.simulate import simulate
+
+        result = simulate(fleet, calls, seed=seed)
+    answer = facility_of(fleet, building, result)
     show(answer, facility_grids(answer), as_json=as_json, as_csv=as_csv)
 
 

@@ -90,7 +90,7 @@ _RESULT_HEAD = (
         "E2E p95 s",
         "TPOT p50 s",
     ),
-    *("queue p99 s", "board kWh", "cloud and priced USD", "preemptions"),
+    *("queue p99 s", "board kWh", "priced USD", "preemptions"),
 )
 
 
@@ -106,8 +106,23 @@ def _result_row(result: Result) -> tuple[Cell, ...]:
             result.queue.p99,
             result.energy_board_j / 3.6e6,
         ),
-        *(result.cost_usd, sum(place.preemptions for place in result.places)),
+        *(_priced_usd(result), sum(place.preemptions for place in result.places)),
     )
+
+
+def _priced_usd(result: Result) -> float | None:
+    """What the places with prices charge; None where none of them has any."""
+    costs = [place.cost_usd for place in result.places if place.cost_usd is not None]
+    return sum(costs) if costs else None
+
+
+def _unpriced(result: Result) -> list[str]:
+    found = [
+        f"{place.name} ({place.answered:,} answers)"
+        for place in result.places
+        if place.cost_usd is None and place.answered
+    ]
+    return [f"unpriced, and in no sum: {', '.join(found)}; `plan compare` counts what owning costs"] if found else []
 
 
 def _places(result: Result) -> Grid:
@@ -137,7 +152,7 @@ def _places(result: Result) -> Grid:
         )
     lost = {**result.refused, **result.failed, **result.broken}
     notes = tuple(f"{count:,} calls without a whole answer: {reason}" for reason, count in lost.items())
-    return Grid(f"{result.fleet}: places", head, rows, (*notes, *_policy_notes(result)))
+    return Grid(f"{result.fleet}: places", head, rows, (*notes, *_unpriced(result), *_policy_notes(result)))
 
 
 def _policy_notes(result: Result) -> list[str]:
@@ -226,7 +241,16 @@ def facility_grids(answer: Facility) -> list[Grid]:
         f"{answer.cooling_btu_per_h:,.0f} BTU/h = {answer.cooling_tons:,.3g} tons; circuits of {b.breaker_a:g} A at {b.volts:g} V, "
         f"{b.phases} phase{'s' if b.phases > 1 else ''}, used to 80 %{', two for each server' if b.redundant_feeds else ''}"
     )
-    return [Grid("facility", head, rows, (note,))]
+    notes = [note]
+    if answer.energy_mwh_per_year is not None:
+        notes.append(f"{answer.energy_mwh_per_year:,.3g} MWh a year with PUE {b.pue:g}, if it goes on as simulated")
+    bare = [one.name for one in answer.places if not one.host_stated]
+    if bare:
+        notes.append(
+            f"of {', '.join(bare)} nobody says what stands around the devices: only they and their power supplies are counted; "
+            "give the place a `host`"
+        )
+    return [Grid("facility", head, rows, tuple(notes))]
 
 
 def site_grids(answer: SiteResult) -> list[Grid]:

@@ -53,6 +53,8 @@ class PlaceFacility(msgspec.Struct, frozen=True, kw_only=True):
     """What one place needs."""
 
     name: str
+    host_stated: bool
+    """Whether the fleet says what stands around the devices. If not, a server has the devices of one unit, and nothing else draws."""
     servers: int
     devices: int
     wall_peak_w: float
@@ -115,7 +117,11 @@ def facility(fleet: Fleet, building: Building | None = None, result: Result | No
         racks=sum(place.racks for place in places),
         circuits=sum(place.circuits for place in places),
         energy_mwh_per_year=None if mean_w is None else mean_w * given.pue * 8766 / 1e6,
-        inputs={**sources(fleet), "building": msgspec.json.encode(given).decode()},
+        inputs={
+            **sources(fleet),
+            "building": msgspec.json.encode(given).decode(),
+            **({} if result is None else {name: result.inputs[name] for name in ("workload", "seed")}),
+        },
     )
 
 
@@ -155,6 +161,7 @@ def _place(site: Site, building: Building, result: Result | None) -> PlaceFacili
     wall_peak_w = servers * each_w
     return PlaceFacility(
         name=site.place.name,
+        host_stated=site.place.host is not None,
         servers=servers,
         devices=site.devices,
         wall_peak_w=wall_peak_w,
