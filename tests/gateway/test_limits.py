@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -9,9 +10,12 @@ import pytest
 from tests.gateway.plane import Plane, checked
 from tests.gateway.recording import USAGE, WHOLE, recording, replies
 
+from switchgear.core.clock import SystemClock
 from switchgear.core.limits import FairShare, Limit, LimitMode, LimitSharing
 from switchgear.core.record import Outcome
 from switchgear.core.snapshot import Prices
+from switchgear.limits.leasing import Leaser
+from switchgear.limits.stores import open_store
 from switchgear.wire.exchange import JSON, Exchange
 
 CALL: dict[str, Any] = {"model": "chat", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 8}
@@ -184,3 +188,21 @@ async def test_a_worker_whose_share_nobody_brings_refuses_in_time(straight: bool
     ):
         checked(await plane.send(CALL), "limits_unavailable")
     assert place.bodies == []
+
+
+@pytest.mark.parametrize("limit", [{"requests_per_minute": 3}, {"usd_per_day": 60.0}, {"in_flight": 2}])
+async def test_a_call_waits_for_its_workers_share_of_a_limit_on_a_backend(
+    tmp_path: Path, limit: dict[str, float]
+) -> None:
+    """So small a limit that no part of it is leased before the first call comes."""
+    limits = (Limit(name="a-only", team="*", backend="a", **limit),)
+    sharing = LimitSharing(database=f"sqlite:///{tmp_path / 'limits.db'}", sync_s=0.05)
+    plane = Plane("a", "b", limits_on=limits, sharing=sharing, backends={"a": PRICED})
+    async with plane:
+        leaser = Leaser(plane.builder.shares, open_store(sharing.database, SystemClock()), sharing, "test/0")
+        await leaser.start()
+        try:
+            assert (await plane.send(CALL)).headers["x-switchgear-backend"] == "a"
+            assert (await plane.record()).ruled_out == []
+        finally:
+            await leaser.close()

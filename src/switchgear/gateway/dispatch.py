@@ -171,9 +171,10 @@ class Dispatch:
         call = self._call
         call.stop(lost=True, spare=call.care.second_best if call.care is not None else None)
         asked = ", ".join(f"{attempt.backend} ({attempt.error})" for attempt in call.attempts)
+        last = failure.text.rstrip(".")
         error = Failed(
             failure.code,
-            f"No target gave an answer. Asked: {asked}. Last: {failure.text}.",
+            f"No target gave an answer. Asked: {asked}. Last: {last}.",
             retry_after_s=failure.retry_after_s,
         )
         if failure.next in (Next.NOWHERE, Next.LARGER) and failure.body:

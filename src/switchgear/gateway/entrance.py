@@ -42,6 +42,7 @@ READ = frozenset((*FORWARDED, _DELIVERY, _TIMEOUT))
 _FIRST = AttemptKind.FIRST
 _SHARE_WAIT_S = 0.5
 """So long a call waits for its worker's share of a limit to come."""
+_LOOK_AGAIN_S = 0.02
 
 
 class Entrance:
@@ -175,7 +176,10 @@ class Entrance:
         assert call.admission is not None  # noqa: S101  `_admit` made one
         now_s = monotonic()
         candidates, call.ruled_out = candidates_of(route, head, now_s, call.admission)
-        candidates = self._within_limits(call, head, candidates, now_s)
+        candidates, pending_s = self._within_limits(call, head, candidates, now_s)
+        if pending_s is not None and now_s < call.started_s + _SHARE_WAIT_S:
+            call.later(pending_s, lambda: self._guarded(call, head, route))
+            return
         if not _may_begin(call, candidates):
             if self._queued(call, head, route, now_s):
                 return
@@ -204,21 +208,28 @@ class Entrance:
             candidates.sort(key=lambda target: target.state.rest_until_s > now_s)
         return candidates
 
-    def _within_limits(self, call: Call, head: CallHead, candidates: list[Target], now_s: float) -> list[Target]:
-        """Those at whose backend the caller's limits leave room."""
+    def _within_limits(
+        self, call: Call, head: CallHead, candidates: list[Target], now_s: float
+    ) -> tuple[list[Target], float | None]:
+        """Those at whose backend the caller's limits leave room; and when to look again, where this worker's share for the first of
+        them is on its way.
+        """
         limiter = call.table.limiter
         if not limiter.by_backend or call.principal is None or call.route is None:
-            return candidates
+            return candidates, None
         caller = limiter.plan(call.principal.name, call.principal.team, call.route.name)
         kept: list[Target] = []
+        pending_s: float | None = None
         for target in candidates:
             tokens, cost_usd = estimate(head, target)
             told = limiter.allows(limiter.at_backend(caller, target.backend_name), tokens, cost_usd, now_s)
             if told is None or told.pending:
+                if told is not None and not kept:
+                    pending_s = told.retry_after_s or _LOOK_AGAIN_S
                 kept.append(target)
             else:
                 call.rule_out(target, f"limited:{told.rule}")
-        return kept
+        return kept, pending_s
 
     def _reserved(self, call: Call, head: CallHead, route: Route, now_s: float) -> bool:
         """Whether the call may go on now. It comes again where its worker's share is on its way. Raises Refused."""
@@ -231,7 +242,7 @@ class Entrance:
             call.reservation = granted
             return True
         if granted.pending and now_s < call.started_s + _SHARE_WAIT_S:
-            call.later(granted.retry_after_s or 0.02, lambda: self._guarded(call, head, route))
+            call.later(granted.retry_after_s or _LOOK_AGAIN_S, lambda: self._guarded(call, head, route))
             return False
         for target in call.candidates:  # so that the record says which limit it was
             call.rule_out(target, f"limited:{granted.rule}")
