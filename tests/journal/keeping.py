@@ -6,7 +6,10 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from switchgear.journal.model import Settings
+import msgspec
+
+from switchgear.journal.frame import Frame, framed
+from switchgear.journal.model import Entry, Settings
 from switchgear.journal.writer import Writer
 
 QUICK = Settings(interval_s=0.001, retry_s=0.01, max_retry_s=0.05, busy_s=0.02)
@@ -25,7 +28,17 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def rows_in(path: Path) -> list[tuple[int, str, float, bytes]]:
     with closing(sqlite3.connect(path)) as connection:
-        return connection.execute("SELECT seq, id, at_s, body FROM record ORDER BY seq").fetchall()
+        frames = connection.execute("SELECT last_seq, count, rows FROM frame ORDER BY last_seq").fetchall()
+    rows: list[tuple[int, str, float, bytes]] = []
+    for last_seq, count, data in frames:
+        ids, times, bodies = msgspec.msgpack.decode(data)
+        rows += zip(range(last_seq - count + 1, last_seq + 1), ids, times, bodies, strict=True)
+    return rows
+
+
+def in_frames(*batches: list[Entry]) -> list[Frame]:
+    """A frame for each batch that is not empty."""
+    return [framed(batch) for batch in batches if batch]
 
 
 def ids_in(path: Path) -> list[str]:

@@ -15,7 +15,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from tests.journal.keeping import append_strict, writer_at
+from tests.journal.keeping import append_strict, in_frames, writer_at
 
 from switchgear.core.clock import ManualClock
 from switchgear.journal.cursor import Batch, Cursor
@@ -26,7 +26,7 @@ from switchgear.journal.model import Entry, Settings
 
 def write(folder: Path, name: str, entries: list[Entry]) -> None:
     with closing(Keeper(folder / f"{name}.db", Settings(), ManualClock())) as keeper:
-        assert keeper.write(entries) is None
+        assert keeper.write(in_frames(entries)) is None
 
 
 def ids(batch: Batch | None) -> list[str]:
@@ -172,7 +172,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         for _ in range(count):
             self.number += 1
             entries.append((f"{self.number:06}", self.clock.now_s(), b""))
-        assert self.keepers[name].write(entries) is None
+        assert self.keepers[name].write(in_frames(entries)) is None
         self.appended.update(entry[0] for entry in entries)
 
     @rule(name=st.sampled_from(["worker-0", "worker-1"]))

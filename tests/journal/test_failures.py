@@ -12,12 +12,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.journal.keeping import QUICK, append_strict, ids_in, is_whole, until, writer_at
+from tests.journal.keeping import QUICK, append_strict, ids_in, in_frames, is_whole, until, writer_at
 
 from switchgear.core.clock import ManualClock
 from switchgear.journal.errors import JournalFailing
+from switchgear.journal.frame import Frame
 from switchgear.journal.keeper import Keeper
-from switchgear.journal.model import Entry, Settings
+from switchgear.journal.model import Settings
 from switchgear.journal.store import Store
 
 FILE = "worker-0.db"
@@ -180,7 +181,7 @@ async def test_a_journal_of_a_newer_version_is_left_alone(tmp_path: Path) -> Non
     writer.start()
     await writer.close()
     with closing(sqlite3.connect(tmp_path / FILE)) as other:
-        other.execute("PRAGMA user_version = 2")
+        other.execute("PRAGMA user_version = 3")
     writer = writer_at(tmp_path)
     writer.start()
     assert "newer version" in writer.status().failing
@@ -193,8 +194,8 @@ def test_a_commit_that_failed_but_reached_the_disk_is_not_written_twice(tmp_path
 
         commits = 0
 
-        def append(self, entries: Sequence[Entry]) -> None:
-            super().append(entries)
+        def append(self, frames: Sequence[Frame]) -> None:
+            super().append(frames)
             Doubtful.commits += 1
             if Doubtful.commits % 2:
                 raise sqlite3.OperationalError("disk I/O error")
@@ -202,7 +203,7 @@ def test_a_commit_that_failed_but_reached_the_disk_is_not_written_twice(tmp_path
     clock = ManualClock()
     keeper = Keeper(tmp_path / FILE, Settings(), clock, Doubtful)
     for number in range(6):
-        keeper.write([(f"{number}a", 1.0, b""), (f"{number}b", 1.0, b"")], now=True)
+        keeper.write(in_frames([(f"{number}a", 1.0, b"")], [(f"{number}b", 1.0, b"")]), now=True)
     clock.advance(10)
     assert keeper.write([]) is None
     keeper.close()
@@ -228,7 +229,7 @@ def test_retries_come_after_a_growing_wait(tmp_path: Path) -> None:
     assert waits == [1.0, 2.0, 4.0, 4.0, 4.0]
     os.close(lock)
     clock.advance(4.0)
-    assert keeper.write([("a", 1.0, b"")]) is None
+    assert keeper.write(in_frames([("a", 1.0, b"")])) is None
     assert keeper.error is None
     keeper.close()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.journal.keeping import append_strict, writer_at
+from tests.journal.keeping import append_strict, in_frames, writer_at
 
 from switchgear.core.clock import ManualClock
 from switchgear.journal.keeper import Keeper
@@ -20,7 +20,7 @@ from switchgear.journal.reader import Reader, advanced
 def written(folder: Path, name: str, entries: list[Entry], batch: int = 200) -> None:
     with closing(Keeper(folder / f"{name}.db", Settings(), ManualClock())) as keeper:
         for begin in range(0, len(entries), batch):
-            assert keeper.write(entries[begin : begin + batch]) is None
+            assert keeper.write(in_frames(entries[begin : begin + batch])) is None
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ async def test_a_reader_in_the_middle_of_reading_does_not_stop_the_writer(tmp_pa
 
 def test_what_a_killed_writer_left_in_its_log_is_read(tmp_path: Path, reader: Reader) -> None:
     keeper = Keeper(tmp_path / "worker-0.db", Settings(), ManualClock())
-    assert keeper.write([("a", 1.0, b"")]) is None
+    assert keeper.write(in_frames([("a", 1.0, b"")])) is None
     for name in ("worker-0.db", "worker-0.db-wal"):  # as it lies there after SIGKILL: not checkpointed, and no -shm
         (tmp_path / f"left-{name}").write_bytes((tmp_path / name).read_bytes())
     keeper.close()

@@ -1,7 +1,7 @@
 from contextlib import closing
 from pathlib import Path
 
-from tests.journal.keeping import ids_in, rows_in
+from tests.journal.keeping import ids_in, in_frames, rows_in
 
 from switchgear.core.clock import ManualClock
 from switchgear.journal.cursor import Cursor
@@ -17,7 +17,7 @@ def filled(folder: Path, count: int, clock: ManualClock, settings: Settings) -> 
     keeper = Keeper(folder / "worker-0.db", settings, clock)
     rows: list[Entry] = [(f"{n:05}", NOW_S - (count - 1 - n) * 60, b"") for n in range(count)]
     for begin in range(0, count, 100):
-        assert keeper.write(rows[begin : begin + 100]) is None
+        assert keeper.write(in_frames(rows[begin : begin + 100])) is None
     return keeper
 
 
@@ -52,7 +52,7 @@ def test_numbers_are_not_given_twice_when_all_rows_are_gone(tmp_path: Path) -> N
     assert rows_in(tmp_path / "worker-0.db") == []
     keeper.close()
     with closing(Keeper(tmp_path / "worker-0.db", Settings(), clock)) as keeper:
-        assert keeper.write([("new", NOW_S, b"")]) is None
+        assert keeper.write(in_frames([("new", NOW_S, b"")])) is None
     assert [row[:2] for row in rows_in(tmp_path / "worker-0.db")] == [(1501, "new")]
 
 

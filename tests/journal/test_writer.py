@@ -7,6 +7,7 @@ import pytest
 from tests.journal.keeping import QUICK, append_strict, ids_in, is_whole, rows_in, until, writer_at
 
 from switchgear.journal.errors import RecordLost
+from switchgear.journal.frame import framed
 from switchgear.journal.model import Settings
 from switchgear.journal.writer import Writer
 
@@ -40,11 +41,10 @@ async def test_many_at_once_are_kept_in_order_with_those_that_came_singly(tmp_pa
     writer = writer_at(tmp_path)
     writer.start()
     writer.append("0", 1.0, b"")
-    writer.extend((str(number), 1.0, b"") for number in range(1, 600))
-    writer.extend([])
+    writer.append_frame(framed([(str(number), 1.0, b"") for number in range(1, 600)]))
     writer.append("600", 1.0, b"")
     await until(lambda: writer.status().pending == 0)
-    writer.extend([("601", 1.0, b"")])
+    writer.append_frame(framed([("601", 1.0, b"")]))
     await until(lambda: writer.status().pending == 0)
     await writer.close()
     assert ids_in(tmp_path / "worker-0.db") == [str(number) for number in range(602)]
@@ -52,7 +52,8 @@ async def test_many_at_once_are_kept_in_order_with_those_that_came_singly(tmp_pa
 
 async def test_more_at_once_than_may_wait_are_lost_and_counted(tmp_path: Path) -> None:
     writer = writer_at(tmp_path, msgspec.structs.replace(QUICK, max_pending=100))
-    writer.extend((str(number), 1.0, b"") for number in range(150))  # nobody takes them: the thread does not run yet
+    for begin in (0, 50, 100):  # nobody takes them: the thread does not run yet
+        writer.append_frame(framed([(str(number), 1.0, b"") for number in range(begin, begin + 50)]))
     assert writer.status().lost == 50
     writer.start()
     await writer.close()
@@ -96,6 +97,18 @@ async def test_strict_does_not_wait_for_a_batch_to_fill(tmp_path: Path) -> None:
     writer.append("batched", 1.0, b"")
     assert await append_strict(writer, "strict") is None
     assert ids_in(tmp_path / "worker-0.db") == ["batched", "strict"]
+    await writer.close()
+
+
+async def test_who_waits_for_a_frame_is_told_once_all_of_it_is_on_the_disk(tmp_path: Path) -> None:
+    writer = writer_at(tmp_path, Settings(interval_s=3600.0))
+    writer.start()
+    told: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+    writer.append("before", 1.0, b"")
+    writer.append_frame(framed([("a", 1.0, b""), ("b", 2.0, b"")]), told.set_result)
+    assert await asyncio.wait_for(told, 20) is None
+    assert ids_in(tmp_path / "worker-0.db") == ["before", "a", "b"]
+    assert writer.status().written == 3
     await writer.close()
 
 

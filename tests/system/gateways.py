@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from tests.system.program import Program, until
 
 from switchgear.cli.demo_caller import Caller
@@ -94,7 +95,8 @@ class Gateway:
         for path in sorted((self.folder / "state" / "journal").glob("*.db")):
             with sqlite3.connect(path) as connection:
                 assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",), path
-                rows = [row for (row,) in connection.execute("SELECT id FROM record")]
+                frames = connection.execute("SELECT rows FROM frame ORDER BY last_seq").fetchall()
+                rows = [row for (frame,) in frames for row in msgspec.msgpack.decode(frame)[0]]
             connection.close()
             assert len(rows) == len(set(rows)), "a record was written twice"
             found |= set(rows)

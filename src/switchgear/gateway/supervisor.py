@@ -17,6 +17,7 @@ import msgspec
 
 from switchgear.core.clock import SystemClock
 from switchgear.core.errors import SwitchgearError
+from switchgear.core.record import Record, encode_record
 from switchgear.core.snapshot import Snapshot, encode_snapshot
 from switchgear.core.tasks import TaskOwner
 from switchgear.gateway.channel import ChannelClosed, ChannelError
@@ -142,11 +143,11 @@ class Supervisor:
             for number, listeners in enumerate(own)
         ]
 
-    def _journal(self, number: int) -> Writer[msgspec.Raw]:
+    def _journal(self, number: int) -> Writer[Record]:
         config = self.gateway_config
-        writer: Writer[msgspec.Raw] = Writer(
+        writer: Writer[Record] = Writer(
             Path(config.state_dir) / "journal" / f"worker-{number}.db",
-            bytes,  # encoded by the worker
+            encode_record,
             Settings(keep_days=config.journal_keep_days, interval_s=0.0),  # its worker has gathered already
         )
         writer.start()
@@ -180,7 +181,8 @@ class Supervisor:
         while True:
             await asyncio.sleep(_JOURNAL_S)
             for worker in self.workers:
-                await worker.tell_journal()
+                if not worker.journal_told:
+                    await worker.tell_journal()
 
     async def _start_again(self, worker: WorkerHandle) -> None:
         given = self.snapshot

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from switchgear.core.record import Record
 from switchgear.gateway.channel import Answer, Channel, ChannelError
 from switchgear.gateway.recorder import keep
 from switchgear.gateway.sketching import take
@@ -33,7 +34,7 @@ class WorkerHandle:
         self,
         number: int,
         listeners: list[socket.socket],
-        journal: Writer[msgspec.Raw],
+        journal: Writer[Record],
         sketches: "Keeper | None" = None,
     ) -> None:
         self.number = number
@@ -88,6 +89,11 @@ class WorkerHandle:
         if self._sketches is None:
             raise ChannelError("no sketches are kept here")
         take(content, self._sketches, answer)
+
+    @property
+    def journal_told(self) -> bool:
+        """Whether the worker knows how its journal is doing."""
+        return self.channel is None or self.journal.healthy == self._told_healthy
 
     async def tell_journal(self) -> Status:
         """Have the worker know when its journal begins or ceases to fail. Returns the state that it knows then."""

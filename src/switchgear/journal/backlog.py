@@ -1,36 +1,47 @@
-"""Records that wait in memory while the journal cannot be written."""
+"""Frames of records that wait in memory while the journal cannot be written."""
 
 from collections import deque
 from collections.abc import Sequence
 
-from switchgear.journal.model import Entry
+from switchgear.journal.frame import Frame
 
 
 class Backlog:
-    """First in, first out, bounded in number and bytes: when there is no room, the oldest go."""
+    """First in, first out, bounded in records and bytes: when there is no room, the oldest go."""
 
     def __init__(self, max_count: int, max_bytes: int) -> None:
-        self._entries: deque[Entry] = deque()
+        self._frames: deque[Frame] = deque()
+        self._count = 0
         self._max_count = max_count
         self._max_bytes = max_bytes
         self.bytes = 0
         """Encoded bytes that wait."""
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return self._count
 
-    def add(self, entries: Sequence[Entry]) -> int:
-        """Let `entries` wait. Returns how many of the oldest had to go for them."""
-        self._entries.extend(entries)
-        self.bytes += sum(len(body) for _, _, body in entries)
+    def add(self, frames: Sequence[Frame]) -> int:
+        """Let `frames` wait. Returns how many records, of the oldest, had to go for them."""
+        for frame in frames:
+            self._frames.append(frame)
+            self._count += frame.count
+            self.bytes += len(frame.rows)
         dropped = 0
-        while len(self._entries) > self._max_count or (self.bytes > self._max_bytes and len(self._entries) > 1):
-            self.bytes -= len(self._entries.popleft()[2])
-            dropped += 1
+        while self._count > self._max_count or (self.bytes > self._max_bytes and len(self._frames) > 1):
+            dropped += self._next().count
         return dropped
 
-    def take(self, count: int) -> list[Entry]:
-        """The oldest `count` entries, or all."""
-        taken = [self._entries.popleft() for _ in range(min(count, len(self._entries)))]
-        self.bytes -= sum(len(body) for _, _, body in taken)
+    def take(self, count: int) -> list[Frame]:
+        """The oldest frames, up to the one that makes it `count` records, or all."""
+        taken: list[Frame] = []
+        held = 0
+        while self._frames and held < count:
+            taken.append(self._next())
+            held += taken[-1].count
         return taken
+
+    def _next(self) -> Frame:
+        frame = self._frames.popleft()
+        self._count -= frame.count
+        self.bytes -= len(frame.rows)
+        return frame

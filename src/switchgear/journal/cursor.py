@@ -15,14 +15,14 @@ import msgspec
 
 from switchgear.journal.errors import StaleBatch
 from switchgear.journal.folder import Folder, OpenJournal
+from switchgear.journal.frame import read_forward
 from switchgear.journal.model import Row
 from switchgear.journal.schema import open_for_acknowledging, translated
 
 _POSITION = "SELECT seq FROM consumer WHERE name = ?"
 _REGISTER = "INSERT INTO consumer (name, seq) VALUES (?, 0) ON CONFLICT DO NOTHING"
-_NEXT = "SELECT ?, seq, id, at_s, body FROM record WHERE seq > ? ORDER BY seq LIMIT ?"
 _ACKNOWLEDGE = "INSERT INTO consumer (name, seq) VALUES (?, ?) ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)"
-_BEHIND = "SELECT count(*) FROM record WHERE seq > ?"
+_BEHIND = "SELECT coalesce(sum(min(count, last_seq - ?1)), 0) FROM frame WHERE last_seq > ?1"
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -93,11 +93,10 @@ class Cursor:
 
     def _rows(self, journal: OpenJournal, limit: int) -> list[Row]:
         try:
-            rows = journal.connection.execute(_NEXT, (journal.id, self._position(journal), limit)).fetchall()
-        except sqlite3.Error as error:
+            return read_forward(journal.connection, journal.id, self._position(journal), limit)
+        except (sqlite3.Error, msgspec.DecodeError) as error:
             self._folder.let_go(journal, error)
             return []
-        return [Row._make(row) for row in rows]
 
     def _position(self, journal: OpenJournal) -> int:
         row = journal.connection.execute(_POSITION, (self.name,)).fetchone()

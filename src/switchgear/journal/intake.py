@@ -5,13 +5,33 @@ thread takes from the front.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
+
+from switchgear.journal.frame import Frame
 
 R = TypeVar("R")
 Done = Callable[[Exception | None], None]
-Item = tuple[str, float, R, Done | None]
+
+
+class Single(NamedTuple, Generic[R]):
+    """A record that came by itself."""
+
+    call_id: str
+    at_s: float
+    record: R
+    done: Done | None = None
+
+
+class Packed(NamedTuple):
+    """Records that came as a frame."""
+
+    frame: Frame
+    done: Done | None = None
+
+
+Item = Single[R] | Packed
 
 _WORKING, _COLLECTING, _ASLEEP = 0, 1, 2
 
@@ -19,11 +39,13 @@ _WORKING, _COLLECTING, _ASLEEP = 0, 1, 2
 class Intake(Generic[R]):
     """Records in order of arrival. `append` and `append_strict` belong to the event loop, `rest` and `take` to the thread."""
 
-    def __init__(self, interval_s: float, max_count: int, on_overflow: Callable[[Done | None], None]) -> None:
+    def __init__(self, interval_s: float, max_count: int, on_overflow: Callable[[int, Done | None], None]) -> None:
         self._interval_s = interval_s
         self._max_count = max_count
         self._on_overflow = on_overflow
         self._items: list[Item[R]] = []
+        self._came = 0  # records, counted by the loop; what was taken is counted by the thread
+        self._taken = 0
         self._phase = _WORKING
         self._wake_ups: SimpleQueue[None] = SimpleQueue()
         self._urgent = False  # somebody waits for the commit
@@ -34,43 +56,33 @@ class Intake(Generic[R]):
         """Monotonic time at which the oldest of the waiting records came; without meaning while none waits."""
 
     def __len__(self) -> int:
-        return len(self._items)
+        return self._came - self._taken
 
     def append(self, call_id: str, at_s: float, record: R) -> None:
         """Leave a record. Wakes the thread only when it sleeps; while calls come steadily it looks by itself."""
-        items = self._items
-        if not items:
-            self.since_s = time.monotonic()
-        elif len(items) >= self._max_count:
-            self._on_overflow(None)
-            return
-        items.append((call_id, at_s, record, None))
-        if self._phase == _ASLEEP:
-            self._wake()
-
-    def extend(self, rows: Iterable[tuple[str, float, R]]) -> None:
-        """Leave many records at once."""
-        items = self._items
-        came = [(call_id, at_s, record, None) for call_id, at_s, record in rows]
-        if len(items) + len(came) >= self._max_count:
-            for call_id, at_s, record, _ in came:
-                self.append(call_id, at_s, record)
-            return
-        if not items:
-            self.since_s = time.monotonic()
-        items += came
-        if self._phase == _ASLEEP:
-            self._wake()
+        self._leave(Single(call_id, at_s, record), 1)
 
     def append_strict(self, call_id: str, at_s: float, record: R, done: Done) -> None:
         """Leave a record whose commit somebody waits for: the thread takes it as soon as it is free."""
+        self._leave(Single(call_id, at_s, record, done), 1)
+
+    def append_frame(self, frame: Frame, done: Done | None = None) -> None:
+        """Leave many records at once; with `done`, somebody waits for their commit."""
+        self._leave(Packed(frame, done), frame.count)
+
+    def _leave(self, item: Item[R], count: int) -> None:
         items = self._items
         if not items:
             self.since_s = time.monotonic()
-        elif len(items) >= self._max_count:
-            self._on_overflow(done)
+        elif len(self) + count > self._max_count:
+            self._on_overflow(count, item.done)
             return
-        items.append((call_id, at_s, record, done))
+        self._came += count
+        items.append(item)
+        if item.done is None:
+            if self._phase == _ASLEEP:
+                self._wake()
+            return
         self._urgent = True
         if self._phase != _WORKING:
             self._wake()
@@ -85,10 +97,17 @@ class Intake(Generic[R]):
         self._wake_ups.put(None)
 
     def take(self, count: int) -> list[Item[R]]:
-        """The oldest `count` items, or all."""
+        """The oldest items, up to the one that makes it `count` records, or all."""
         items = self._items
-        taken = items[:count]
-        del items[: len(taken)]
+        held = number = 0
+        for item in items:
+            held += 1 if isinstance(item, Single) else item.frame.count
+            number += 1
+            if held >= count:
+                break
+        taken = items[:number]
+        del items[:number]
+        self._taken += held
         self._taken_at_s = time.monotonic()
         if items:
             self.since_s = (

@@ -1,4 +1,4 @@
-"""Gets entries onto the disk in spite of failures: keeps them, tries again, never writes one twice. Used by one thread."""
+"""Gets frames of records onto the disk in spite of failures: keeps them, tries again, never writes one twice. Used by one thread."""
 
 import logging
 import sqlite3
@@ -9,21 +9,14 @@ from pathlib import Path
 from switchgear.core.clock import Clock
 from switchgear.journal.backlog import Backlog
 from switchgear.journal.errors import DamagedJournal, JournalError, JournalFailing
-from switchgear.journal.model import Entry, Settings
+from switchgear.journal.frame import Frame
+from switchgear.journal.model import Settings
 from switchgear.journal.schema import move_aside, translated
 from switchgear.journal.store import Store
 
 log = logging.getLogger(__name__)
 
 _DAY_S = 86_400.0
-_UNFIT = (
-    sqlite3.IntegrityError,
-    sqlite3.InterfaceError,
-    sqlite3.ProgrammingError,
-    sqlite3.DataError,
-    ValueError,
-    OverflowError,
-)
 
 
 class Keeper:
@@ -37,7 +30,7 @@ class Keeper:
         self._clock = clock
         self._open_store = open_store
         self._store: Store | None = None
-        self._attempt: list[Entry] = []  # the batch that is tried; it never changes while a commit of it is in doubt
+        self._attempt: list[Frame] = []  # the batch that is tried; it never changes while a commit of it is in doubt
         self._doubt: tuple[str, int] | None = None  # journal and last row before a commit whose end is not known
         self._backlog = Backlog(settings.max_pending, settings.max_pending_bytes)
         self._damaged = False
@@ -46,35 +39,32 @@ class Keeper:
         self._expire_at_s = clock.monotonic_s() if settings.keep_days is not None else float("inf")
         self.error: JournalError | None = None
         """Why nothing can be written now; None when it can."""
-        self.unfit: set[str] = set()
-        """Calls whose entry the last `write` could not write, nor ever will: counted as lost."""
         self.journal = ""
         self.written = self.lost = self.moved_aside = self.expired = 0
 
     @property
     def pending(self) -> int:
-        """Entries that are not on the disk yet."""
-        return len(self._attempt) + len(self._backlog)
+        """Records that are not on the disk yet."""
+        return _records(self._attempt) + len(self._backlog)
 
     def open(self) -> None:
-        """Open the file now instead of with the first entry. A failure is kept in `error`, and tried again later."""
+        """Open the file now instead of with the first record. A failure is kept in `error`, and tried again later."""
         try:
             self._opened()
         except Exception as error:  # noqa: BLE001  as in `write`
             self._fail(error)
 
-    def write(self, entries: list[Entry], *, now: bool = False) -> JournalError | None:
-        """Commit `entries`, behind those that wait already. Returns why they must wait, if they must; None: they are on the disk.
+    def write(self, frames: list[Frame], *, now: bool = False) -> JournalError | None:
+        """Commit `frames`, behind those that wait already. Returns why they must wait, if they must; None: they are on the disk.
 
         While the journal is failing, the disk is asked again only when the back-off is over, or when `now` is set.
         """
-        self.unfit.clear()
         if self.error is not None or self._attempt:
-            self._let_wait(entries)
+            self._let_wait(frames)
             if self.error is not None and not now and self._clock.monotonic_s() < self._retry_at_s:
                 return self.error
         else:
-            self._attempt = entries
+            self._attempt = frames
         try:
             self._opened()
             while self._attempt or self._backlog:
@@ -88,12 +78,12 @@ class Keeper:
         return None
 
     def wake_in_s(self) -> float | None:
-        """Seconds until there is something to do even if no entry comes; None: nothing."""
+        """Seconds until there is something to do even if no record comes; None: nothing."""
         at_s = self._retry_at_s if self.error is not None else self._expire_at_s
         return None if at_s == float("inf") else max(0.0, at_s - self._clock.monotonic_s())
 
     def expire(self) -> None:
-        """Delete some rows that are too old, when it is time to."""
+        """Delete some records that are too old, when it is time to."""
         keep_days = self._settings.keep_days
         if keep_days is None or self.error is not None or self._clock.monotonic_s() < self._expire_at_s:
             return
@@ -125,14 +115,8 @@ class Keeper:
         if not self._attempt:
             return  # it was in doubt, and is on the disk
         self._doubt = (store.id, store.last_seq)
-        try:
-            store.append(self._attempt)
-        except _UNFIT as error:
-            self._doubt = None
-            self._close_store()  # rolls back
-            self._drop_unfit(error)
-            return
-        self.written += len(self._attempt)
+        store.append(self._attempt)
+        self.written += _records(self._attempt)
         self._attempt, self._doubt = [], None
 
     def _opened(self) -> Store:
@@ -149,7 +133,7 @@ class Keeper:
             store = self._open_store(self.path, self._settings.busy_s)
         self._store, self.journal = store, store.id
         if self._doubt is not None and self._doubt[0] == store.id and store.holds_after(self._doubt[1], self._attempt):
-            self.written += len(self._attempt)
+            self.written += _records(self._attempt)
             self._attempt = []
         self._doubt = None
         return store
@@ -186,17 +170,9 @@ class Keeper:
             with suppress(sqlite3.Error, OSError):  # the failure that made us close it is what counts
                 store.close()
 
-    def _let_wait(self, entries: Sequence[Entry]) -> None:
-        if dropped := self._backlog.add(entries):
+    def _let_wait(self, frames: Sequence[Frame]) -> None:
+        if dropped := self._backlog.add(frames):
             self.lose(dropped, "too many are waiting; these were the oldest")
-
-    def _drop_unfit(self, error: Exception) -> None:
-        fit = [entry for entry in self._attempt if _is_fit(entry)]
-        if len(fit) == len(self._attempt):
-            raise JournalFailing(str(error)) from error
-        self.lose(len(self._attempt) - len(fit), f"not fit to be written: {error}")
-        self.unfit.update(entry[0] for entry in self._attempt if not _is_fit(entry))
-        self._attempt = fit
 
 
 def _as_journal_error(cause: Exception) -> JournalError:
@@ -208,10 +184,5 @@ def _as_journal_error(cause: Exception) -> JournalError:
     return error
 
 
-def _is_fit(entry: Entry) -> bool:
-    call_id, at_s, body = entry
-    try:
-        call_id.encode()
-        return at_s == at_s and isinstance(body, bytes | bytearray)  # not a number is stored as NULL
-    except (AttributeError, UnicodeEncodeError):
-        return False
+def _records(frames: Sequence[Frame]) -> int:
+    return sum(frame.count for frame in frames)

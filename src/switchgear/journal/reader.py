@@ -7,21 +7,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from switchgear.journal.folder import Folder, OpenJournal
+from switchgear.journal.frame import LAST, read_backward, read_bodies, read_forward, read_id
 from switchgear.journal.model import Position, Row
 from switchgear.journal.schema import open_for_reading
 
 _CHUNK = 500
-_COLUMNS = "?, seq, id, at_s, body"
-_FORWARD = f"SELECT {_COLUMNS} FROM record WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608  only our own column names
-_BACKWARD = f"SELECT {_COLUMNS} FROM record WHERE seq < ? ORDER BY seq DESC LIMIT ?"  # noqa: S608  as above
-_WITHIN = f"SELECT {_COLUMNS} FROM record WHERE seq BETWEEN ? AND ? AND id = ? ORDER BY seq DESC LIMIT 1"  # noqa: S608  as above
-_BODIES = "SELECT seq, body FROM record WHERE seq > ? ORDER BY seq LIMIT ?"
+_UNREADABLE = (sqlite3.Error, msgspec.DecodeError)
 _EXTENTS = "SELECT first_seq, last_seq FROM extent WHERE min_id <= ? AND max_id >= ? ORDER BY first_seq DESC"
 _EXTENTS_END = "SELECT coalesce(max(last_seq), 0) FROM extent"
 _BEFORE = """
 SELECT coalesce(min(first_seq) - 1, (SELECT coalesce(max(last_seq), 0) FROM extent)) FROM extent WHERE max_at_s >= ?"""
-_LAST = 2**63 - 1
 
 
 def at(row: Row) -> float:
@@ -52,18 +50,20 @@ class Reader:
         """The position behind everything that is there now."""
         found = {}
         for journal in self._folder.journals():
-            for row in self._select(journal, _BACKWARD, _LAST, 1):
-                found[journal.id] = row.seq
+            if last_seq := self._number(journal, "SELECT max(last_seq) FROM frame"):
+                found[journal.id] = last_seq
         return found
 
     def count(self) -> int:
         """How many rows there are now."""
-        return sum(self._number(journal, "SELECT count(*) FROM record") for journal in self._folder.journals())
+        return sum(
+            self._number(journal, "SELECT coalesce(sum(count), 0) FROM frame") for journal in self._folder.journals()
+        )
 
     def read(self, after: Position, limit: int = 1000) -> list[Row]:
         """The next rows after a position, at most `limit`; none when nothing is new. `advanced` gives the position after them."""
         journals = self._folder.journals()
-        found = [self._select(journal, _FORWARD, after.get(journal.id, 0), limit) for journal in journals]
+        found = [self._rows(journal, read_forward, after.get(journal.id, 0), limit) for journal in journals]
         filled = [rows for rows in found if rows]
         return filled[0] if len(filled) == 1 else list(islice(merge(*filled, key=at), limit))
 
@@ -74,10 +74,14 @@ class Reader:
         bodies: list[bytes] = []
         position = dict(after)
         for journal in self._folder.journals():
-            rows = self._fetch(journal, _BODIES, (after.get(journal.id, 0), limit))
-            if rows:
-                bodies += [body for _, body in rows]
-                position[journal.id] = rows[-1][0]
+            try:
+                found, last_seq = read_bodies(journal.connection, after.get(journal.id, 0), limit)
+            except _UNREADABLE as error:
+                self._folder.let_go(journal, error)
+                continue
+            if found:
+                bodies += found
+                position[journal.id] = last_seq
         return bodies, position
 
     def rows(self, since_s: float | None = None) -> Iterator[Row]:
@@ -116,30 +120,34 @@ class Reader:
             self._folder.let_go(journal, error)
             return []
 
-    def _select(self, journal: OpenJournal, sql: str, *values: object) -> list[Row]:
-        return [Row._make(columns) for columns in self._fetch(journal, sql, (journal.id, *values))]
+    def _rows(self, journal: OpenJournal, read: Callable[..., list[Row]], *values: object) -> list[Row]:
+        try:
+            return read(journal.connection, journal.id, *values)
+        except _UNREADABLE as error:
+            self._folder.let_go(journal, error)
+            return []
 
     def _number(self, journal: OpenJournal, sql: str, *values: object) -> int:
         found = self._fetch(journal, sql, values)
-        return int(found[0][0]) if found else 0
+        return int(found[0][0] or 0) if found else 0
 
     def _forward(self, journal: OpenJournal, since_s: float | None) -> Iterator[Row]:
         seq = 0 if since_s is None else self._number(journal, _BEFORE, since_s)
-        while rows := self._select(journal, _FORWARD, seq, _CHUNK):
+        while rows := self._rows(journal, read_forward, seq, _CHUNK):
             yield from rows
             seq = rows[-1].seq
 
     def _backward(self, journal: OpenJournal) -> Iterator[Row]:
-        seq = _LAST
-        while rows := self._select(journal, _BACKWARD, seq, _CHUNK):
+        seq = LAST
+        while rows := self._rows(journal, read_backward, seq, _CHUNK):
             yield from rows
             seq = rows[-1].seq
 
     def _find(self, journal: OpenJournal, call_id: str) -> list[Row]:
         tail = self._number(journal, _EXTENTS_END)
-        if found := self._select(journal, _WITHIN, tail + 1, _LAST, call_id):
+        if found := self._rows(journal, read_id, tail + 1, LAST, call_id):
             return found
         for first, last in self._fetch(journal, _EXTENTS, (call_id, call_id)):
-            if found := self._select(journal, _WITHIN, first, last, call_id):
+            if found := self._rows(journal, read_id, first, last, call_id):
                 return found
         return []

@@ -3,28 +3,25 @@
 import fcntl
 import os
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from switchgear.journal.errors import JournalFailing
-from switchgear.journal.model import Entry
-from switchgear.journal.schema import open_for_writing
+from switchgear.journal.frame import Frame, first_from, placed, without_first
+from switchgear.journal.schema import INSERT, open_for_writing
 
 EXTENT_ROWS = 1024
 
-# sqlite3 gives the GIL back for each step and has to win it again from the busy event loop. So a batch goes in with few statements
-# of many rows: any number below 512 takes one statement for each 1 in its binary form. 256 rows of three values are below the 999
-# variables that old versions of SQLite allow.
-_INSERTS = tuple(
-    (1 << power, "INSERT INTO record (id, at_s, body) VALUES " + ",".join(["(?,?,?)"] * (1 << power)))  # noqa: S608  only marks
-    for power in range(8, -1, -1)
-)
 _CLOSE_EXTENT = """
 INSERT INTO extent (first_seq, last_seq, min_id, max_id, min_at_s, max_at_s)
-SELECT min(seq), max(seq), min(id), max(id), min(at_s), max(at_s) FROM record WHERE seq > ?"""
+SELECT min(last_seq - count + 1), max(last_seq), min(min_id), max(max_id), min(min_at_s), max(max_at_s) FROM frame WHERE last_seq > ?"""
 _OLDEST_EXTENT = "SELECT first_seq, last_seq, max_at_s FROM extent ORDER BY first_seq LIMIT 1"
-_FIRST_YOUNG = "SELECT min(seq) FROM record WHERE seq <= ? AND at_s >= ?"
+_FIRST_YOUNG = "SELECT last_seq, count, rows FROM frame WHERE last_seq <= ? AND max_at_s >= ? ORDER BY last_seq LIMIT 1"
+_AT = "SELECT last_seq, count, rows FROM frame WHERE last_seq >= ? ORDER BY last_seq LIMIT 1"
+_TRIM = """
+UPDATE frame SET count = ?, min_id = ?, max_id = ?, min_at_s = ?, max_at_s = ?, rows = ? WHERE last_seq = ?"""
 
 
 class Store:
@@ -41,9 +38,7 @@ class Store:
             raise
         try:
             self.id: str = self._one("SELECT id FROM journal")
-            self.last_seq: int = self._one("SELECT max(seq) FROM record") or self._one(
-                "SELECT seq FROM sqlite_sequence WHERE name = 'record'"
-            )
+            self.last_seq: int = self._one("SELECT seq FROM sqlite_sequence WHERE name = 'frame'")
             self._extent_end: int = self._one("SELECT max(last_seq) FROM extent") or 0
             self._inode = os.stat(path).st_ino
         except BaseException:
@@ -54,39 +49,38 @@ class Store:
         row = self._connection.execute(sql, values).fetchone()
         return row[0] if row else 0
 
-    def append(self, entries: Sequence[Entry]) -> None:
-        """Commit `entries`, of which there is at least one: all or none."""
+    def append(self, frames: Sequence[Frame]) -> None:
+        """Commit `frames`, of which there is at least one: all or none."""
         # SQLite would go on writing to a file that was removed under it, and all of it would be gone with the process.
         if os.stat(self.path).st_ino != self._inode:
             raise JournalFailing(f"{self.path} was replaced by another file")
         connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
-        values = list(chain.from_iterable(entries))
-        begin = 0
-        for size, sql in _INSERTS:
-            step = 3 * size
-            while len(values) - begin >= step:
-                cursor = connection.execute(sql, values[begin : begin + step])
-                begin += step
-        last_seq = int(cursor.lastrowid or 0)
-        extent_end = self._extent_end
-        if last_seq - extent_end >= EXTENT_ROWS:
-            connection.execute(_CLOSE_EXTENT, (extent_end,))
-            extent_end = last_seq
-        connection.execute("COMMIT")
-        self.last_seq, self._extent_end = last_seq, extent_end
+        last_seq = self.last_seq + sum(frame.count for frame in frames)
+        if last_seq - self._extent_end >= EXTENT_ROWS:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(INSERT, placed(frames, self.last_seq))
+            connection.execute(_CLOSE_EXTENT, (self._extent_end,))
+            connection.execute("COMMIT")
+            self._extent_end = last_seq
+        elif len(frames) == 1:
+            connection.execute(INSERT, *placed(frames, self.last_seq))  # a transaction of its own
+        else:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(INSERT, placed(frames, self.last_seq))
+            connection.execute("COMMIT")
+        self.last_seq = last_seq
 
-    def holds_after(self, seq: int, entries: Sequence[Entry]) -> bool:
-        """Whether the rows after `seq` are exactly `entries`: a commit that reported an error may have reached the disk all the same."""
-        rows = self._connection.execute(
-            "SELECT id, at_s, body FROM record WHERE seq > ? ORDER BY seq LIMIT ?", (seq, len(entries) + 1)
+    def holds_after(self, seq: int, frames: Sequence[Frame]) -> bool:
+        """Whether the frames behind a place are exactly these: a commit that reported an error may have reached the disk all the same."""
+        found = self._connection.execute(
+            "SELECT count, rows FROM frame WHERE last_seq > ? ORDER BY last_seq LIMIT ?", (seq, len(frames) + 1)
         )
-        return rows.fetchall() == list(entries)
+        return found.fetchall() == [(frame.count, frame.rows) for frame in frames]
 
     def expire(self, before_s: float, *, drop_unacknowledged: bool) -> tuple[int, bool]:
-        """Delete rows older than `before_s`, at most one extent of them, from the oldest on; and whether there may be more.
+        """Delete records older than `before_s`, at most one extent of them, from the oldest on; and whether there may be more.
 
-        A row that a registered consumer has not acknowledged stays, unless `drop_unacknowledged`.
+        A record that a registered consumer has not acknowledged stays, unless `drop_unacknowledged`.
         """
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
@@ -94,15 +88,27 @@ class Store:
         end = extent[1] if extent else self.last_seq
         more = extent is not None
         if extent is None or extent[2] >= before_s:
-            first_young: int | None = self._one(_FIRST_YOUNG, end, before_s)
-            end, more = (first_young - 1 if first_young else end), False
+            young = connection.execute(_FIRST_YOUNG, (end, before_s)).fetchone()
+            end, more = (first_from(young, before_s) - 1 if young else end), False
         acknowledged: int | None = self._one("SELECT min(seq) FROM consumer")
         if acknowledged is not None and acknowledged < end and not drop_unacknowledged:
             end, more = acknowledged, False
-        deleted = connection.execute("DELETE FROM record WHERE seq <= ?", (end,)).rowcount
+        deleted = self._delete_up_to(end)
         connection.execute("DELETE FROM extent WHERE last_seq <= ?", (end,))
         connection.execute("COMMIT")
         return deleted, more
+
+    def _delete_up_to(self, end: int) -> int:
+        """Delete the records up to a place, within a transaction; how many there were."""
+        connection = self._connection
+        deleted = self._one("SELECT sum(count) FROM frame WHERE last_seq <= ?", end) or 0
+        connection.execute("DELETE FROM frame WHERE last_seq <= ?", (end,))
+        found = connection.execute(_AT, (end,)).fetchone()
+        over = end - (found[0] - found[1]) if found else 0
+        if over > 0:  # the place lies within a frame
+            connection.execute(_TRIM, (*msgspec.structs.astuple(without_first(found, over)), found[0]))
+            deleted += over
+        return int(deleted)
 
     def close(self) -> None:
         """Close it; what was appended is committed already."""
