@@ -4,12 +4,14 @@ import base64
 import json
 import random
 import string
+import uuid
 from collections.abc import Callable
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from tests.policy import published
 
+from switchgear.cli.key import new_key
 from switchgear.core.screening import Detector
 
 Source = tuple[Detector, str, Callable[[], str], tuple[str, ...]]
@@ -48,6 +50,8 @@ def _private_keys() -> list[str]:
     ]
 
 
+_BECH32 = "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L"
+"""Of BIP 173, in capitals."""
 _UPPER32 = string.ascii_uppercase + "234567"
 
 
@@ -88,6 +92,23 @@ _FORMS: tuple[tuple[Detector, Callable[[], str], str], ...] = (
     ),
     (Detector.NPM_TOKEN, lambda: "npm_" + _draw(_ALNUM, 36), "//host/:_authToken={}"),
     (Detector.PYPI_TOKEN, lambda: "pypi-AgEIcHlwaS5vcmcC" + _draw(_URL, 150) + "x", "password = {}"),
+    (Detector.PROVIDER_KEY, lambda: "gsk_" + _draw(_ALNUM, 52), "GROQ_API_KEY={}"),
+    (Detector.PROVIDER_KEY, lambda: "xai-" + _draw(_ALNUM, 80), "XAI_API_KEY={}"),
+    (Detector.PROVIDER_KEY, lambda: "pplx-" + _draw(_ALNUM, 48), "PPLX={}"),
+    (Detector.PROVIDER_KEY, lambda: "r8_" + _draw(_ALNUM, 37), "replicate {}"),
+    (Detector.PROVIDER_KEY, lambda: "nvapi-" + _draw(_URL, 63) + "x", "nvidia: {}"),
+    (Detector.PROVIDER_KEY, lambda: "sk-or-v1-" + _hex(64), "OPENROUTER_API_KEY={}"),
+    (Detector.PROVIDER_KEY, lambda: "dapi" + _hex(32) + "-2", "databricks {}"),
+    (Detector.PROVIDER_KEY, lambda: f"lsv2_pt_{_hex(32)}_{_hex(10)}", "LANGSMITH={}"),
+    (Detector.PROVIDER_KEY, lambda: f"sk-lf-{uuid.UUID(int=_RNG.getrandbits(128), version=4)}", "langfuse {}"),
+    (Detector.PROVIDER_KEY, lambda: f"SG.{_draw(_URL, 22)}.{_draw(_URL, 42)}x", "sendgrid {}"),
+    (Detector.PROVIDER_KEY, lambda: "dop_v1_" + _hex(64), "DO={}"),
+    (Detector.PROVIDER_KEY, lambda: "dckr_pat_" + _draw(_URL, 26) + "x", "docker login -p {}"),
+    (Detector.PROVIDER_KEY, lambda: "hvs." + _draw(_ALNUM, 24), "VAULT={}"),
+    (Detector.PROVIDER_KEY, lambda: f"glsa_{_draw(_ALNUM, 32)}_{_hex(8)}", "grafana {}"),
+    (Detector.PROVIDER_KEY, lambda: "shpat_" + _hex(32), "shopify {}"),
+    (Detector.PROVIDER_KEY, lambda: "AGE-SECRET-KEY-1" + _draw(_BECH32, 58), "{}"),
+    (Detector.PROVIDER_KEY, new_key, "SWITCHGEAR={}"),
     (Detector.JWT, _jwt, "Authorization: Bearer {}"),
     (Detector.GENERIC_SECRET, lambda: _draw(_ALNUM, 32), "api_key = '{}'"),
     (Detector.GENERIC_SECRET, lambda: _hex(40), '"client_secret": "{}",'),

@@ -63,6 +63,7 @@ class Detector(StrEnum):
     STRIPE_KEY = "stripe_key"
     NPM_TOKEN = "npm_token"
     PYPI_TOKEN = "pypi_token"
+    PROVIDER_KEY = "provider_key"
     PRIVATE_KEY = "private_key"
     JWT = "jwt"
     GENERIC_SECRET = "generic_secret"

@@ -62,6 +62,27 @@ def _token(detector: Detector, core: str, *, after: int = 300) -> Shape:
     return Shape(detector, core, _LEFT, _RIGHT, before=120, after=after)
 
 
+_PROVIDERS = (
+    r"gsk_[A-Za-z0-9]{52}",  # Groq
+    r"xai-[A-Za-z0-9]{80}",  # xAI
+    r"pplx-[A-Za-z0-9]{48}",  # Perplexity
+    r"r8_[A-Za-z0-9]{37}",  # Replicate
+    r"nvapi-[A-Za-z0-9_\-]{64}",  # NVIDIA
+    r"sk-or-v1-[0-9a-f]{64}",  # OpenRouter
+    r"dapi[0-9a-f]{32}(?:-\d)?",  # Databricks
+    r"lsv2_(?:pt|sk)_[0-9a-f]{32}_[0-9a-f]{10}",  # LangSmith
+    r"[sp]k-lf-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",  # Langfuse
+    r"SG\.[A-Za-z0-9_\-]{22}\.[A-Za-z0-9_\-]{43}",  # SendGrid
+    r"do[opr]_v1_[0-9a-f]{64}",  # DigitalOcean
+    r"dckr_(?:pat|oat)_[A-Za-z0-9_\-]{27,32}",  # Docker
+    r"hvs\.[A-Za-z0-9_\-]{24,120}",  # HashiCorp Vault
+    r"glsa_[A-Za-z0-9]{32}_[0-9a-f]{8}",  # Grafana
+    r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}",  # Shopify
+    r"AGE-SECRET-KEY-1[02-9AC-HJ-NP-Z]{58}",  # age
+    r"sk-sg-[A-Za-z0-9_\-]{43}",  # Switchgear
+)
+"""Keys of further providers, by the forms that they document."""
+
 SECRETS: tuple[Shape, ...] = (
     _token(Detector.AWS_KEY, r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}"),
     Shape(
@@ -116,6 +137,7 @@ SECRETS: tuple[Shape, ...] = (
     _token(Detector.STRIPE_KEY, r"whsec_[A-Za-z0-9+/]{32,64}={0,2}")._replace(candidate=r"whsec_[A-Za-z0-9+/]{32}"),
     _token(Detector.NPM_TOKEN, r"npm_[A-Za-z0-9]{36}"),
     _token(Detector.PYPI_TOKEN, r"pypi-AgE[A-Za-z0-9_\-]{50,250}")._replace(candidate=r"pypi-AgE[A-Za-z0-9_\-]{50}"),
+    *(_token(Detector.PROVIDER_KEY, form) for form in _PROVIDERS),
     Shape(
         Detector.PRIVATE_KEY,
         r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----",

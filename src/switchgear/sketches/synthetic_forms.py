@@ -73,10 +73,40 @@ def _check(field: str) -> str:
     return str(sum((0 if c == "<" else int(c, 36)) * (7, 3, 1)[place % 3] for place, c in enumerate(field)) % 10)
 
 
+_PROVIDER = re.compile(
+    r"gsk_|xai-|pplx-|r8_|nvapi-|sk-or-v1-|dapi|lsv2_(?:pt|sk)_|[sp]k-lf-|SG\.|do[opr]_v1_|dckr_(?:pat|oat)_|hvs\.|glsa_|shp(?:at|ca|pa|ss)_"
+    r"|AGE-SECRET-KEY-1|sk-sg-"
+)
+_PARTS = re.compile(r"[A-Za-z0-9]+")
+_HEX = re.compile(r"[0-9a-f]{4,}|[0-9A-F]{8,}")
+_BECH32 = "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L"
+"""BIP 173, in capitals, as age writes it."""
+
+
+def provider_key(value: str, rng: random.Random) -> str:
+    """The prefix that says whose it is, and behind it parts of the same lengths and alphabets; empty for a prefix that is not known."""
+    prefix = _PROVIDER.match(value)
+    if prefix is None:
+        return ""
+
+    def drawn(part: re.Match[str]) -> str:
+        alphabet = string.ascii_letters + string.digits
+        if prefix[0].startswith("AGE"):
+            alphabet = _BECH32
+        elif _HEX.fullmatch(part[0]):
+            alphabet = "0123456789abcdef"
+        elif part[0].isdigit():
+            alphabet = string.digits
+        return "".join(rng.choice(alphabet) for _ in part[0])
+
+    return prefix[0] + _PARTS.sub(drawn, value[prefix.end() :])
+
+
 FORMS: dict[str, Callable[[str, random.Random], str]] = {
     Detector.EMAIL.value: email,
     Detector.JWT.value: jwt,
     Detector.PRIVATE_KEY.value: private_key,
     Detector.PASSPORT.value: passport,
+    Detector.PROVIDER_KEY.value: provider_key,
 }
 """By type of finding. Each gives a stand-in, or an empty text for a form that it does not know."""

@@ -45,7 +45,8 @@ _CONTEXT = (
     " henkilötunnus ahv aadhaar uidai tfn file password passwd passwort kennwort secret token bearer basic authorization api key apikey"
     " access aws credentials auth client host ether call reach urodzony urodzona urodzenia nascido nascida nascimento geboortedatum"
     " begin end private public rsa ec dsa openssh encrypted pgp block gocspx aiza github pat proj svcacct admin live test glpat pypi npm"
-    " akia asia abia acca accountkey sharedaccesskey sig xoxb xoxp xapp whsec hooks services workflows ant eyj true false null"
+    " akia asia abia acca accountkey sharedaccesskey sig xoxb xoxp xapp whsec hooks services workflows ant eyj pplx nvapi dapi dckr"
+    " glsa shpat shpca shppa shpss true false null"
 )
 _STREETS = (
     "street st avenue ave road rd lane ln drive dr boulevard blvd court ct place pl square sq terrace way close crescent "
