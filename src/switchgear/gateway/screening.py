@@ -1,6 +1,7 @@
 """A call and the content screen: what is found in it, by our own screen and by an external one beside it, and what follows."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,7 +13,9 @@ from switchgear.gateway.errors import Refused
 from switchgear.gateway.table import Admission
 from switchgear.policy.external import FORBIDDEN, ExternalAnswer, follow
 from switchgear.policy.model import CLEAN, Verdict, tally
-from switchgear.policy.screen import Screen
+
+if TYPE_CHECKING:  # its automata are loaded by who has a screen
+    from switchgear.policy.screen import Screen
 
 _COME_BACK_S = 1.0
 """When to come back where the external screen gave no answer."""
@@ -141,7 +144,7 @@ def _why_forbidden(call: Call, data_class: DataClass) -> str:
     return "" if decision.allowed else why(decision, authorizer.policies.policies)
 
 
-def _screen_of(call: Call) -> Screen:
+def _screen_of(call: Call) -> "Screen":
     screen = call.table.screen
     assert screen is not None  # noqa: S101  an external screen is configured within ours
     return screen
