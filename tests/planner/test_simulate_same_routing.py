@@ -61,6 +61,29 @@ CASES = {
 }
 
 
+def sharing(number: int, rate_per_s: float) -> Workload:
+    """Prompts of 20 blocks, each prompt's first five shared with every tenth other."""
+    own = calls(number, rate_per_s, prompt=(330, 340), output=(1, 20))
+    blocks = [
+        [*range(5 * (one % 10), 5 * (one % 10) + 5), *range(100 + 15 * one, 115 + 15 * one)] for one in range(number)
+    ]
+    return workload_of(
+        at_s=own.at_s,
+        prompt_tokens=own.prompt_tokens,
+        output_tokens=own.output_tokens,
+        source="test",
+        blocks=blocks,
+        block_tokens=16,
+    )
+
+
+def test_more_blocks_than_the_first_table_of_prefixes_has_room_for() -> None:
+    """It is made anew; what is remembered and what is forgotten stays the same."""
+    where, workload = fleet(onprem(units=2, balance=Balance.PREFIX)), sharing(2600, 100)
+    assert_same(where, workload)
+    assert simulate(where, workload).places[0].prefix_hit_share == pytest.approx(0.24, abs=0.02)
+
+
 def both(where: Fleet, workload: Workload, seed: int = 7) -> tuple[Kept, Kept]:
     fast, detailed = Kept(), Kept()
     simulate(where, workload, seed=seed, sink=fast)

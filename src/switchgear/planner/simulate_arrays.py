@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Table = NDArray[np.void]
+Ints = NDArray[np.int64]
 
 NOBODY = -1
 BUCKETS = 10

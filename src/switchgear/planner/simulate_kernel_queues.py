@@ -1,6 +1,6 @@
 """Heaps and lists of the fast simulation. Each names rows of the tables in `simulate_arrays`."""
 
-from switchgear.planner.simulate_arrays import NOBODY, State
+from switchgear.planner.simulate_arrays import NOBODY, Ints, State
 from switchgear.planner.simulate_compile import compiled
 
 _MASK = (1 << 63) - 1
@@ -327,10 +327,11 @@ def first_remove(k: State, place: int, call: int) -> None:
 
 
 @compiled
-def _prefix_slot(k: State, key: int) -> int:
-    size = k.prefixes.shape[0]
+def prefix_slot(table: Ints, key: int) -> int:
+    """Where a key is, or would be."""
+    size = table.shape[0]
     at = (key * 0x9E3779B97F4A7C1 & _MASK) >> 17 & size - 1
-    while k.prefixes[at, 0] not in (NOBODY, key):
+    while table[at, 0] != NOBODY and table[at, 0] != key:
         at = at + 1 & size - 1
     return int(at)
 
@@ -338,14 +339,14 @@ def _prefix_slot(k: State, key: int) -> int:
 @compiled
 def prefix_mark(k: State, unit: int, block: int) -> int:
     """Tokens written to the unit's cache when it last had the block; NOBODY where it never had."""
-    at = _prefix_slot(k, block * 65_536 + unit)
+    at = prefix_slot(k.prefixes, block * 65_536 + unit)
     return int(k.prefixes[at, 1]) if k.prefixes[at, 0] != NOBODY else NOBODY
 
 
 @compiled
 def prefix_touch(k: State, unit: int, block: int, written: int) -> None:
     key = block * 65_536 + unit
-    at = _prefix_slot(k, key)
+    at = prefix_slot(k.prefixes, key)
     if k.prefixes[at, 0] == NOBODY:
         k.prefixes[at, 0] = key
         k.world[0].prefixes += 1

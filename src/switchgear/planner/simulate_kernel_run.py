@@ -23,12 +23,13 @@ from switchgear.planner.simulate_arrays import (
     TIMED_OUT,
     ZOMBIE,
     Arrivals,
+    Ints,
     State,
 )
 from switchgear.planner.simulate_compile import compiled, digest, kept
 from switchgear.planner.simulate_kernel_call import arrive, complete, deliver, done, first_token, free_zombie, rested
 from switchgear.planner.simulate_kernel_fail import fail, give_up, refused, retry
-from switchgear.planner.simulate_kernel_queues import dequeue, timer_pop, timer_push
+from switchgear.planner.simulate_kernel_queues import dequeue, prefix_slot, timer_pop, timer_push
 from switchgear.planner.simulate_kernel_unit import (
     begin,
     broken_off,
@@ -303,4 +304,30 @@ def _make(version: str) -> Callable[[State, Arrivals, int, bool, float], tuple[i
     return kept(run)
 
 
+def _make_refill(version: str) -> Callable[[Ints, Ints, Ints, Ints], int]:
+    def refill(table: Ints, old: Ints, written: Ints, room: Ints) -> int:
+        """Put what is fresh of an `old` prefix table into an empty one, or, where that has no slot, only count it.
+
+        Fresh is what its unit has not certainly pushed out: of `written` tokens no more than it has `room` for came later.
+        """
+        count = 0
+        if version == "":
+            return count
+        for row in range(old.shape[0]):
+            key = old[row, 0]
+            if key == NOBODY:
+                continue
+            unit = key & 65_535
+            if written[unit] - old[row, 1] > room[unit]:
+                continue
+            count += 1
+            if table.shape[0] > 0:
+                at = prefix_slot(table, key)
+                table[at, 0], table[at, 1] = key, old[row, 1]
+        return count
+
+    return kept(refill)
+
+
+refill = _make_refill(digest())
 run = _make(digest())

@@ -14,6 +14,7 @@ from switchgear.planner.fleet import Balance, Fault, Fleet, Trouble
 from switchgear.planner.fleet_physics import Site, link_times_s, sites_of
 from switchgear.planner.simulate_arrays import NOBODY, State
 from switchgear.planner.simulate_kernel_route import STRATEGIES
+from switchgear.planner.simulate_kernel_run import refill
 
 _BALANCES = tuple(Balance)
 _CALLS = 4096
@@ -234,21 +235,11 @@ def _padded(table: tables.Table, size: int) -> tables.Table:
 def _rehashed(state: State) -> State:
     """Room for more prefixes; what its unit has certainly pushed out is forgotten."""
     units, places = state.units, state.places
-    keys, marks = state.prefixes[state.prefixes[:, 0] != NOBODY].T
-    unit = keys % 65_536
-    fresh = units["written"][unit] - marks <= 16 * places["kv_blocks"][units["place"][unit]]
-    keys, marks = keys[fresh], marks[fresh]
-    size = max(_PREFIXES, 1 << int(4 * keys.size).bit_length())
-    table = np.full((size, 2), NOBODY, np.int64)
-    at = (keys * 0x9E3779B97F4A7C1 & (1 << 63) - 1) >> 17 & size - 1  # as simulate_kernel_queues has it
-    pending = np.arange(keys.size)
-    while pending.size:  # of those that want one free slot the first gets it, the others look at the next
-        vacant = pending[table[at[pending], 0] == NOBODY]
-        placed = vacant[np.unique(at[vacant], return_index=True)[1]]
-        table[at[placed], 0], table[at[placed], 1] = keys[placed], marks[placed]
-        pending = np.setdiff1d(pending, placed, assume_unique=True)
-        at[pending] = at[pending] + 1 & size - 1
-    state.world["prefixes"] = keys.size
+    written = np.ascontiguousarray(units["written"])
+    room = 16 * places["kv_blocks"][units["place"]]
+    fresh = refill(np.zeros((0, 2), np.int64), state.prefixes, written, room)
+    table = np.full((max(_PREFIXES, 1 << (4 * fresh).bit_length()), 2), NOBODY, np.int64)
+    state.world["prefixes"] = refill(table, state.prefixes, written, room)
     return state._replace(prefixes=table)
 
 
