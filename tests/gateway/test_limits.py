@@ -131,6 +131,33 @@ async def test_a_soft_limit_lets_through_and_flags_the_record() -> None:
         assert [(await plane.record(count)).flags for count in (1, 2)] == [[], ["gentle.requests_per_minute"]]
 
 
+@pytest.mark.parametrize(
+    ("measure", "code", "status"),
+    [
+        ({"requests_per_minute": 1}, "rate_limit_exceeded", 429),
+        ({"usd_per_day": 30.0}, "budget_exceeded", 402),
+        ({"tokens_per_minute": 1}, "exceeds_limit_alone", 400),
+    ],
+)
+async def test_where_no_backend_has_room_the_limit_that_has_some_first_is_told(
+    measure: dict[str, float], code: str, status: int
+) -> None:
+    limits = (Limit(name="box", backend="a", **measure), Limit(name="spare", backend="b", usd_per_month=0.001))
+    async with Plane("a", "b", limits_on=limits, backends={"a": PRICED, "b": PRICED}) as plane:
+        if status != 400:
+            assert (await plane.send(CALL)).headers["x-switchgear-backend"] == "a"
+        answer = await plane.send(CALL)
+        error = checked(answer, code)
+        record = await plane.record(1 if status == 400 else 2)
+    assert answer.status == status
+    assert ("retry-after" in answer.headers) == (status != 400)
+    assert status == 400 or "'box'" in error["message"]
+    assert [one.reason for one in record.ruled_out] == [
+        f"limited:box.{next(iter(measure))}",
+        "limited:spare.usd_per_month",
+    ]
+
+
 async def test_a_backend_without_room_is_passed_over_and_the_next_is_asked() -> None:
     limit = Limit(name="small-box", backend="a", requests_per_minute=1)
     async with recording() as first, recording() as second:

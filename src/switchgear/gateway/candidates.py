@@ -137,8 +137,10 @@ def estimate(head: CallHead, target: Target) -> tuple[int, float | None]:
     return prompt + completion, target.cost_usd(prompt, 0, completion)
 
 
-def refusal(route: Route, ruled_out: Sequence[RuledOut], now_s: float) -> Refused:
-    """The error for a call that has no candidate: what each target lacks, or when to come back."""
+def refusal(route: Route, ruled_out: Sequence[RuledOut], now_s: float, limited: Refused | None = None) -> Refused:
+    """The error for a call that has no candidate: what each target lacks, or when to come back. `limited`: what a limit on a backend says
+    that leaves no room.
+    """
     why = "; ".join(
         f"{out.backend}/{out.model} {why_out(out.reason)}" for out in ruled_out if out.reason != "not_pinned"
     )
@@ -150,6 +152,8 @@ def refusal(route: Route, ruled_out: Sequence[RuledOut], now_s: float) -> Refuse
             f"No target of {route.name!r} can take the call now: {why}.",
             retry_after_s=min(waits) or 1.0,
         )
+    if limited is not None:
+        return limited
     if why and {out.reason.partition(":")[0] for out in ruled_out} <= {*_POLICY, "not_pinned"}:
         remedy = f"Call {route.name!r} without @BACKEND, or ask whoever writes the policies."
         return Refused(

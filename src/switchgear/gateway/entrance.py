@@ -5,6 +5,7 @@ one, for its worker's share of a limit to come (some milliseconds), and, where t
 """
 
 import logging
+import math
 import random
 from collections.abc import Mapping
 from functools import partial
@@ -176,14 +177,14 @@ class Entrance:
         assert call.admission is not None  # noqa: S101  `_admit` made one
         now_s = monotonic()
         candidates, call.ruled_out = candidates_of(route, head, now_s, call.admission)
-        candidates, pending_s = self._within_limits(call, head, candidates, now_s)
+        candidates, pending_s, full = self._within_limits(call, head, candidates, now_s)
         if pending_s is not None and now_s < call.started_s + _SHARE_WAIT_S:
             call.later(pending_s, lambda: self._guarded(call, head, route))
             return
         if not _may_begin(call, candidates):
             if self._queued(call, head, route, now_s):
                 return
-            raise refusal(route, call.ruled_out, now_s)
+            raise refusal(route, call.ruled_out, now_s, limited(full) if full is not None else None)
         call.candidates = self._ordered(call, head, route, candidates, now_s)
         if call.limits is not None and not self._reserved(call, head, route, now_s):
             return
@@ -210,16 +211,17 @@ class Entrance:
 
     def _within_limits(
         self, call: Call, head: CallHead, candidates: list[Target], now_s: float
-    ) -> tuple[list[Target], float | None]:
-        """Those at whose backend the caller's limits leave room; and when to look again, where this worker's share for the first of
-        them is on its way.
+    ) -> tuple[list[Target], float | None, LimitRefusal | None]:
+        """Those at whose backend the caller's limits leave room; when to look again, where this worker's share for the first of them is
+        on its way; and of the limits that leave none, what the one says that has room first.
         """
         limiter = call.table.limiter
         if not limiter.by_backend or call.principal is None or call.route is None:
-            return candidates, None
+            return candidates, None, None
         caller = limiter.plan(call.principal.name, call.principal.team, call.route.name)
         kept: list[Target] = []
         pending_s: float | None = None
+        full: LimitRefusal | None = None
         for target in candidates:
             tokens, cost_usd = estimate(head, target)
             told = limiter.allows(limiter.at_backend(caller, target.backend_name), tokens, cost_usd, now_s)
@@ -229,7 +231,8 @@ class Entrance:
                 kept.append(target)
             else:
                 call.rule_out(target, f"limited:{told.rule}")
-        return kept, pending_s
+                full = told if full is None else min(full, told, key=_room_in_s)
+        return kept, pending_s, full
 
     def _reserved(self, call: Call, head: CallHead, route: Route, now_s: float) -> bool:
         """Whether the call may go on now. It comes again where its worker's share is on its way. Raises Refused."""
@@ -299,6 +302,10 @@ class Entrance:
             plan = Plan.of(table, self._desk.name, principal, call.endpoint, admission)
             if plan is not None:
                 caller.plans[raw] = plan
+
+
+def _room_in_s(told: LimitRefusal) -> float:
+    return math.inf if told.retry_after_s is None else told.retry_after_s
 
 
 def limited(told: LimitRefusal) -> Refused:
