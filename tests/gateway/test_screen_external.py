@@ -171,6 +171,7 @@ async def test_a_call_without_an_answer_is_refused_where_the_configuration_says_
     ):
         answer = await plane.send(says("fail"))
         error = checked(answer, "screen_unavailable")
+        assert (await plane.record()).screen_rules == ["external_late:failed"]
     assert "(failed)" in error["message"]
     assert answer.headers["retry-after"]
     assert place.bodies == []

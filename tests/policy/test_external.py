@@ -112,7 +112,7 @@ async def test_one_that_cannot_be_used_says_what_to_install(tmp_path: Path) -> N
         (OnLate.PASS, LateDecision()),
         (OnLate.FLAG, LateDecision(flag=f"{LATE}:timeout")),
         (OnLate.RAISE_TO, LateDecision(flag=f"{LATE}:timeout", raised_to=DataClass.CONFIDENTIAL)),
-        (OnLate.REFUSE, LateDecision(refused=True)),
+        (OnLate.REFUSE, LateDecision(refused=True, flag=f"{LATE}:timeout")),
     ],
 )
 def test_what_a_missing_answer_means_is_configured(on_late: OnLate, decision: LateDecision) -> None:

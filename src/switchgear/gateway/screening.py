@@ -56,8 +56,6 @@ def screened_with(call: Call, admission: Admission, external: ExternalScreening,
     """The same as `screened`, once the external screen has answered or is known not to. Raises Refused."""
     assert call.head is not None  # noqa: S101  who is admitted has one
     decision = follow(answer, external)
-    if decision.refused:
-        raise _refused_unseen(call, admission, answer.late)
     verdict = call.verdict
     if answer.findings:
         verdict = _screen_of(call).request_with(call.head.fields, admission.data_class, answer.findings)
@@ -68,6 +66,8 @@ def screened_with(call: Call, admission: Admission, external: ExternalScreening,
             raised_to=max(filter(None, (verdict.raised_to, decision.raised_to)), default=None),
         )
     call.verdict = verdict
+    if decision.refused:
+        raise _refused_unseen(call, admission, answer.late)
     return admission if verdict is CLEAN else _followed(call, admission, verdict)
 
 

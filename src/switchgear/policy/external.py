@@ -54,7 +54,7 @@ def follow(answer: ExternalAnswer, settings: ExternalScreening) -> LateDecision:
     """What a missing answer means; nothing where there is one: its findings are then judged by the rules like all others."""
     if not answer.late or settings.on_late is OnLate.PASS:
         return LateDecision()
-    if settings.on_late is OnLate.REFUSE:
-        return LateDecision(refused=True)
     flag = f"{LATE}:{answer.late}"
+    if settings.on_late is OnLate.REFUSE:
+        return LateDecision(refused=True, flag=flag)
     return LateDecision(flag=flag, raised_to=settings.late_class if settings.on_late is OnLate.RAISE_TO else None)
