@@ -13,6 +13,7 @@ import msgspec
 from switchgear.core.authorization import Authorization, Jurisdiction, Team, Word
 from switchgear.core.data_class import DataClass
 from switchgear.core.errors import ConfigError
+from switchgear.core.health import Energy, problem_of
 from switchgear.core.snapshot import Breaker, Count, Kind, Name, Prices, Retry, Seconds, Timeouts
 from switchgear.hardware.link import Link
 from switchgear.hardware.model import Precision, Profile
@@ -118,6 +119,8 @@ class Place(Part, frozen=True, kw_only=True):
     """What stands around the devices of one server; only boards are counted where not given."""
     thermal: Thermal | None = None
     """Of one device; without it nothing gets warm."""
+    energy: Energy | None = None
+    """Joules a token where no meter tells them, and the grid, as in the configuration: for the strategy `energy`."""
     ambient_c: Annotated[float, msgspec.Meta(ge=-60, le=90)] = 25.0
     fan: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
 
@@ -126,6 +129,9 @@ class Place(Part, frozen=True, kw_only=True):
             raise BadFleet(
                 f"place {self.name!r} has {self.weak_units} weak units of {self.units}; give at most {self.units}"
             )
+        grid = self.energy.grid if self.energy is not None else None
+        if grid is not None and (problem := problem_of(grid)):
+            raise BadFleet(f"place {self.name!r}: its grid {problem}")
         for fault in self.faults:
             if fault.every_s and fault.every_s <= fault.lasts_s:
                 raise BadFleet(

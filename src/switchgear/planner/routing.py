@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from switchgear.core.authorization import Purpose
 from switchgear.core.data_class import DataClass
+from switchgear.core.health import HealthSource
 from switchgear.core.record import Attempt, AttemptKind, AttemptOutcome
 from switchgear.core.snapshot import Backend, Capabilities, Endpoint, Model, make_snapshot
 from switchgear.core.snapshot import Target as TargetConfig
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from switchgear.gateway.call import Call
 
 _WORD = (1 << 64) - 1
+_NOWHERE = "http://127.0.0.1:9/v1"
+"""Nobody is asked: a pool opens a connection only for a call, and readings of health are simulated."""
+READS_HEALTH = ("headroom", "energy")
+"""Strategies that depend on what devices tell of themselves. The fast simulation has no readings, so they are simulated in detail."""
 
 
 def plain_fraction(seed: int, call_id: int, draw: int) -> float:
@@ -148,7 +153,8 @@ class Router:
     def __init__(self, fleet: Fleet, sites: Sequence[Site]) -> None:
         if fleet.strategy not in STRATEGIES:
             raise BadFleet(f"there is no strategy {fleet.strategy!r}; choose one of {', '.join(STRATEGIES)}")
-        backends = {site.place.name: _backend(site) for site in sites}
+        metered = fleet.strategy in READS_HEALTH
+        backends = {site.place.name: _backend(site, metered) for site in sites}
         table = Builder({}).build(make_snapshot(backends, _models(fleet), (), authorization=fleet.authorization()[0]))
         route = next(iter(table.routes.values()))
         for other in table.routes.values():
@@ -228,7 +234,7 @@ def _models(fleet: Fleet) -> dict[str, Model]:
     }
 
 
-def _backend(site: Site) -> Backend:
+def _backend(site: Site, metered: bool) -> Backend:
     place = site.place
     return Backend(
         kind=place.kind,
@@ -236,10 +242,12 @@ def _backend(site: Site) -> Backend:
         jurisdiction=place.jurisdiction,
         labels=place.labels,
         attested=place.attested,
-        base_url="http://127.0.0.1:9/v1",  # nobody is asked: a pool opens a connection only for a call
+        base_url=_NOWHERE,
         max_in_flight=site.max_in_flight,
         prices=place.prices,
         timeouts=place.timeouts,
         breaker=place.breaker,
+        health=HealthSource(url=_NOWHERE) if metered and site.power is not None else None,
+        energy=place.energy if metered else None,
         capabilities=Capabilities(context_window=site.window, bytes_per_token=1.0),
     )

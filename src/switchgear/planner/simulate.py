@@ -18,6 +18,7 @@ from switchgear.planner.fleet import Fleet
 from switchgear.planner.fleet_physics import sites_of, sources
 from switchgear.planner.simulate_arrays import Table
 from switchgear.planner.simulate_fast import Sink, run_fast
+from switchgear.planner.simulate_kernel_route import STRATEGIES
 from switchgear.planner.simulate_measure import Measure
 from switchgear.planner.simulate_model import Result
 from switchgear.planner.simulate_result import Totals, result_of, totals_of
@@ -44,6 +45,8 @@ def simulate(
 ) -> Result:
     """Run a workload, or pieces of one in order, on a fleet. `sink` gets each ended call too.
 
+    A strategy that the fast simulation does not have is simulated in detail, whatever `method` says; the result names the one taken.
+
     Raises BadFleet, BadWorkload (no call; pieces out of order), HardwareError, and MissingExtra where numba is not installed.
     """
     source: list[str] = []
@@ -55,7 +58,7 @@ def simulate(
             sink(ended)
 
     parts = _watched(workload.parts() if isinstance(workload, Workload) else workload, source)
-    method = Method(method)
+    method = Method(method) if fleet.strategy in STRATEGIES else Method.DETAILED
     warnings = fleet.authorization()[1]
     router = _router(fleet) if method is Method.DETAILED or fleet.has_policies else None
     admitting = Admitting(fleet, router or Residency(fleet))

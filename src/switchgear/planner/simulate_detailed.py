@@ -14,7 +14,7 @@ from switchgear.planner.fleet import Fleet
 from switchgear.planner.fleet_physics import BYTES_PER_TOKEN, sites_of
 from switchgear.planner.routing import Draws, PlannedCall, Router, is_busy
 from switchgear.planner.simulate_batch import Sequence
-from switchgear.planner.simulate_detailed_place import DetailedPlace
+from switchgear.planner.simulate_detailed_place import TELL_S, DetailedPlace
 from switchgear.planner.simulate_result import Totals
 from switchgear.planner.simulate_setup import edges_between, new_state
 from switchgear.planner.workload import Workload
@@ -84,6 +84,8 @@ class _Run:
         for place in self.places:
             if place.site.placement is not None:
                 self._later(place.tick_s, self._ticker(place))
+            if place.target.backend_state.health is not None:
+                self._later(0.0, self._teller(place))
 
     # -- time --
 
@@ -124,6 +126,13 @@ class _Run:
             self._later(now_s + place.tick_s, tick)
 
         return tick
+
+    def _teller(self, place: DetailedPlace[_Call]) -> Callable[[float], None]:
+        def tell(now_s: float) -> None:
+            place.tell(now_s)
+            self._later(now_s + TELL_S, tell)
+
+        return tell
 
     def _plan_edges(self, start_s: float, end_s: float) -> None:
         for edge in edges_between(self.fleet, start_s, end_s):

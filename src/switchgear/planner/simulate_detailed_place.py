@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from switchgear.gateway.health_formats import Telemetry
 from switchgear.gateway.table import Target
 from switchgear.hardware.power import board_w, clock_under
 from switchgear.hardware.thermal import resistance_k_per_w, warmed_c
@@ -15,16 +16,20 @@ from switchgear.planner.simulate_batch import Unit
 from switchgear.planner.simulate_setup import TICK_S, TICKS_PER_TAU
 
 _LEAST_CLOCK = 0.1
+TELL_S = 5.0
+"""How often health is read: `every_s` of the configuration, where nothing else is said."""
+_HOT, _CAPPED = 0x48, 0x4
+"""NVML's reasons: slowed down by the hardware for heat; held at a power limit."""
 Call = TypeVar("Call")
 
 
 class _Board:
     """What one unit drew and how warm it is."""
 
-    __slots__ = ("at_s", "energy_j", "hot", "hottest_c", "seen", "slow_s", "temperature_c")
+    __slots__ = ("at_s", "drawn_w", "energy_j", "hot", "hottest_c", "seen", "slow_s", "temperature_c")
 
     def __init__(self, ambient_c: float) -> None:
-        self.at_s = self.energy_j = self.slow_s = 0.0
+        self.at_s = self.drawn_w = self.energy_j = self.slow_s = 0.0
         self.temperature_c = self.hottest_c = ambient_c
         self.hot = False
         self.seen = (0.0, 0.0, 0.0)
@@ -193,6 +198,7 @@ class DetailedPlace(Generic[Call]):
         arithmetic, memory = (min(1.0, max(0.0, (seen[i] - board.seen[i]) / lasted_s)) for i in (0, 1))
         busy = (seen[2] - board.seen[2]) / lasted_s
         drawn_w = 0.0 if unit.down else board_w(power, arithmetic, memory, unit.clock)
+        board.drawn_w = drawn_w
         board.energy_j += drawn_w * lasted_s
         board.slow_s += lasted_s if unit.clock < 1 else 0.0
         clock = 1.0
@@ -213,6 +219,43 @@ class DetailedPlace(Generic[Call]):
         if abs(clock - unit.clock) > 0.005:
             unit.clock = clock
         board.at_s, board.seen = now_s, seen
+
+    def tell(self, now_s: float) -> None:
+        """What the gateway's poller would read now, taken in by its own health. A place that is off, or cut off, tells nothing."""
+        health = self.target.backend_state.health
+        if health is None:
+            return
+        if health.energy is not None and health.energy.grid is not None:
+            health.grid_g_per_kwh = health.energy.grid.at_g_per_kwh(now_s)
+        if health.source is None:
+            return
+        if self.link_down or not self.up:
+            health.miss("no answer")
+            return
+        self.tick(now_s)
+        health.take(self._telemetry(now_s), now_s)
+
+    def _telemetry(self, now_s: float) -> Telemetry:
+        """Of all boards together, as a reading has it: the worst counts, power and energy add up."""
+        thermal, power, devices = self.site.place.thermal, self.site.power, self.site.place.devices
+        hottest_c = max(board.temperature_c for board in self._boards) if thermal is not None else None
+        reasons = 0
+        for unit, board in zip(self.units, self._boards, strict=True):
+            if board.hot:
+                reasons |= _HOT
+            elif unit.clock < 1:
+                reasons |= _CAPPED
+        return Telemetry(
+            temperature_c=hottest_c,
+            headroom_k=None if thermal is None or hottest_c is None else thermal.throttle_c - hottest_c,
+            power_w=devices * sum(board.drawn_w for board in self._boards),
+            power_limit_w=None if power is None else devices * len(self.units) * power.limit_w,
+            energy_j=devices * sum(board.energy_j for board in self._boards),
+            reasons=reasons,
+            prompt_tokens=float(sum(unit.counts.tokens_in for unit in self.units)),
+            generated_tokens=float(sum(unit.counts.tokens_out for unit in self.units)),
+            told_s=now_s,
+        )
 
     def write(self, place: tables.Table, units: tables.Table) -> None:
         """What was counted, into rows of `simulate_arrays`."""
