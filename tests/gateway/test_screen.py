@@ -71,6 +71,19 @@ async def test_a_flagged_call_goes_on_and_leaves_a_finding() -> None:
     assert MAIL in place.fields["messages"][0]["content"]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_half_a_surrogate_pair_in_an_answer_is_no_defect(stream: bool) -> None:
+    text = "\ud800 someone.else@example.net."  # Python's own encoder writes it as an escape
+    async with (
+        recording(pieces(text) if stream else answers(text)) as place,
+        Plane("a", urls={"a": place.base_url}, screen=MASK) as plane,
+    ):
+        answer = await plane.send(says("Who?", stream=stream))
+        record = await plane.record()
+    assert record.error != "internal_error"
+    assert b"someone.else" not in answer.body
+
+
 async def test_what_is_redacted_never_leaves_and_is_put_back_in_the_answer() -> None:
     place_answers = answers("I have written to [EMAIL_1] twice.")
     async with recording(place_answers) as place, Plane("a", urls={"a": place.base_url}, screen=REDACT) as plane:

@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from switchgear.core.data_class import DataClass
-from switchgear.core.screening import Action, Screening
+from switchgear.core.screening import Action, Screening, ScreenRule
 from switchgear.policy.errors import ScreenError
 from switchgear.policy.model import CLEAN, Fields, Verdict, tally
 from switchgear.policy.screen import Screen
@@ -148,6 +148,24 @@ def test_arguments_that_are_no_json_are_a_text(screen: Screen) -> None:
 def test_bytes_that_are_no_utf8_do_not_stop_the_screen(screen: Screen) -> None:
     fields = _fields(b'{"model":"m","messages":[{"role":"user","content":"\xff\xfe alice@example.com \xc3"}]}')
     assert [found.type for found in screen.request(fields).findings] == ["email"]
+
+
+@pytest.mark.parametrize(
+    ("content", "left"),
+    [
+        (rb'"\ud800 4111 1111 1111 1111"', "\ufffd "),
+        (rb'"\ud83d\ude00\udc00 4111 1111 1111 1111"', "\U0001f600\ufffd "),
+        (rb'"\q 4111 1111 1111 1111"', "\\q "),
+        (b'"\n\\n 4111 1111 1111 1111"', "\n\n "),
+    ],
+    ids=["half a pair", "a pair and a half", "no escape", "a line break as it is"],
+)
+def test_strings_that_strict_readers_refuse_do_not_stop_the_screen(content: bytes, left: str) -> None:
+    screen = Screen(Screening(rules=(ScreenRule(name="cards", find=("payment_card",), action=Action.REDACT),)))
+    verdict = screen.request({"messages": msgspec.Raw(b'[{"role":"user","content":%b}]' % content)})
+    assert [finding.type for finding in verdict.findings] == ["payment_card"]
+    assert verdict.redacted is not None
+    assert json.loads(bytes(verdict.redacted["messages"]))[0]["content"] == f"{left}[PAYMENT_CARD_1]"
 
 
 def test_rules_raise_the_class_and_redact_at_once(screen: Screen) -> None:

@@ -3,6 +3,7 @@
 A tool call's arguments are JSON within a string. Their strings, keys included, and their long numbers are texts of their own.
 """
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -88,8 +89,17 @@ def _decoded(raw: bytes) -> str:
         return raw.decode(errors="replace")
     try:
         return _decode_string(b'"%b"' % raw)
-    except UnicodeDecodeError:
-        return _decode_string(b'"%b"' % raw.decode(errors="replace").encode())
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _decoded_somehow(raw.decode(errors="replace"))
+
+
+def _decoded_somehow(raw: str) -> str:
+    """Of a string that no strict reader takes: half a surrogate pair is U+FFFD; with escapes that are none, it is read as it stands."""
+    try:
+        text: str = json.loads(f'"{raw}"', strict=False)
+    except ValueError:
+        return raw
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def without_escapes(data: bytes) -> bytes:
