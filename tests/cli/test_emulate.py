@@ -58,6 +58,8 @@ def test_the_list_for_scripts() -> None:
             "NOT_SET_ANYWHERE is not set",
         ),
         (["--profile", "cloud", "--model", "gpt-x", "--listen", "nowhere"], "is not host:port"),
+        (["--scenario", __file__], "is not valid TOML"),
+        (["--scenario", __file__, "--profile", "l4"], "leave --profile, --model and --faults out"),
     ],
 )
 def test_what_cannot_be_emulated_is_refused_with_the_remedy(arguments: list[str], message: str) -> None:
@@ -110,4 +112,40 @@ def test_it_serves_on_a_unix_socket(tmp_path: Path, started: list[subprocess.Pop
     assert process.stdout.readline().strip().endswith(f"on unix:{path}")
     assert path.is_socket()
     process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) == 0
+
+
+SCENARIO = """
+name = "two boxes"
+lasts_s = 600
+[devices.box]
+profile = "appliance"
+model = "llama-8b"
+count = 2
+[[load]]
+rate_per_s = 1.0
+[[events]]
+kind = "power_cut"
+on = ["box-0002"]
+"""
+
+
+def test_the_devices_of_a_scenario_for_a_gateway_of_ones_own(
+    tmp_path: Path, started: list[subprocess.Popen[str]]
+) -> None:
+    file = tmp_path / "scenario.toml"
+    file.write_text(SCENARIO)
+    process = subprocess.Popen([*COMMAND, "--scenario", str(file)], stdout=subprocess.PIPE, text=True)
+    started.append(process)
+    assert process.stdout is not None
+    base_url = process.stdout.readline().strip().rpartition(" ")[2].removesuffix("/NAME")
+    assert base_url.startswith("http://127.0.0.1:")
+    assert process.stdout.readline().strip() == "box-0001 (appliance) serves llama-8b"
+    with urllib.request.urlopen(f"{base_url}/box-0001/v1/models", timeout=5) as answer:
+        assert json.load(answer)["data"][0]["id"] == "llama-8b"
+    with urllib.request.urlopen(f"{base_url}/box-0001/metrics", timeout=5) as answer:
+        assert b"DCGM_FI_DEV_GPU_TEMP{" in answer.read()
+    with pytest.raises(OSError, match=r"closed connection|reset"):
+        urllib.request.urlopen(f"{base_url}/box-0002/v1/models", timeout=5)
+    process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=10) == 0

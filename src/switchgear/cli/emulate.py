@@ -69,6 +69,12 @@ _EPILOG = (
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="JSON file with fault rules.",
 )
+@click.option(
+    "--scenario",
+    "scenario_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Be the devices of a rehearsal's scenario instead, and let happen to them what it says. With --listen and --speed.",
+)
 @click.option("--list-profiles", is_flag=True, help="Show every profile, model and figure with its source, and end.")
 @click.option("--json", "as_json", is_flag=True, help="With --list-profiles: as JSON.")
 def emulate(
@@ -79,6 +85,7 @@ def emulate(
     api_key_env: str | None,
     faults_file: Path | None,
     no_continue: bool,
+    scenario_file: Path | None,
     list_profiles: bool,
     as_json: bool,
     precision: str | None,
@@ -88,9 +95,21 @@ def emulate(
     if list_profiles:
         _list(as_json)
         return
-    if profile_name is None or not model_names:
+    if scenario_file is not None and (profile_name or model_names or faults_file):
+        raise click.UsageError(
+            "--scenario says what there is and what goes wrong; leave --profile, --model and --faults out"
+        )
+    if scenario_file is None and (profile_name is None or not model_names):
         raise click.UsageError("give --profile and --model, for example: --profile appliance --model llama-8b")
     try:
+        if scenario_file is not None:
+            from switchgear.cli.emulate_scenario import (
+                serve_scenario,
+            )  # it brings the gateway's reading of files with it
+
+            uvloop.run(serve_scenario(scenario_file, listen, settings["speed"]))
+            return
+        assert profile_name is not None  # noqa: S101  asked for above
         place = Emulator(
             profile=profile_name,
             models=model_names,
