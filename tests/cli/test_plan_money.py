@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from switchgear.cli import plan_money
 from switchgear.core.clock import ManualClock
 from switchgear.core.record import VERSION, Record, encode_record
+from switchgear.journal.frame import framed
 from switchgear.journal.keeper import Keeper
 from switchgear.journal.model import Settings
 from switchgear.planner.focus_check import focus_problems
@@ -193,7 +194,7 @@ def state(tmp_path: Path) -> Path:
                 cost_usd=0.004 if odd else 0.001,
                 data_class="confidential" if odd else "public",
             )
-            assert keeper.write([(record.call, record.at_s, encode_record(record))]) is None
+            assert keeper.write([framed([(record.call, record.at_s, encode_record(record))])]) is None
     return tmp_path
 
 

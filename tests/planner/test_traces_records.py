@@ -7,6 +7,7 @@ import pytest
 from switchgear.cli.record_output import json_line
 from switchgear.core.data_class import DataClass
 from switchgear.core.record import Outcome, Record, encode_record
+from switchgear.journal.frame import framed
 from switchgear.journal.reader import Reader
 from switchgear.journal.store import Store
 from switchgear.planner.errors import BadWorkload
@@ -57,8 +58,8 @@ def test_a_journal_comes_in_pieces_in_order_of_arrival(tmp_path: Path) -> None:
     # In order of their ends: every third call takes long, so it stands behind others that came later.
     rows = [record(number, duration_s=30.0 if number % 3 == 0 else 1.0) for number in range(1, 500)]
     rows.sort(key=lambda row: row.at_s + row.duration_s)
-    store.append([(row.call, row.at_s + row.duration_s, encode_record(row)) for row in rows])
-    store.append([("x", 1.7e9 + 600, encode_record(record(600, model="other")))])
+    store.append([framed([(row.call, row.at_s + row.duration_s, encode_record(row)) for row in rows])])
+    store.append([framed([("x", 1.7e9 + 600, encode_record(record(600, model="other")))])])
     store.close()
     reader = Reader(tmp_path)
     read = Read("a journal", DataClass.INTERNAL, "chat")
