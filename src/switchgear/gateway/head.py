@@ -129,6 +129,11 @@ def surely_plain(fields: Fields, body: bytes) -> bool:
 
 def limit_of(fields: Fields) -> int:
     """Tokens that the answer may have; 0: no limit is set. Raises Refused."""
+    raw = fields.get("max_tokens")
+    if raw is not None and "max_completion_tokens" not in fields:  # the usual one, in fewer steps
+        digits = bytes(raw)
+        if digits.isdigit() and len(digits) < _DIGITS and (limit := int(digits)):
+            return limit
     if _ANY_LIMIT.isdisjoint(fields):
         return 0
     for name in _LIMITS:

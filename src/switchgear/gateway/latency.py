@@ -38,23 +38,23 @@ class Latency:
             self._count()
 
     def _count(self) -> None:
-        """Take in what was observed."""
+        """Take in what was observed. It runs for every call: what it looks up stands in variables of its own."""
+        exp, peak_s, last_s, counts = math.exp, self._peak_s, self._last_s, self._counts
         for latency_s, now_s in self._seen:
-            if latency_s >= self._peak_s:
-                self._peak_s = latency_s
-            else:
-                weight = math.exp((self._last_s - now_s) / _TAU_S) if now_s > self._last_s else 1.0
-                self._peak_s = self._peak_s * weight + latency_s * (1.0 - weight)
-            self._last_s = now_s
+            if latency_s >= peak_s:
+                peak_s = latency_s
+            elif now_s > last_s:
+                peak_s = latency_s + (peak_s - latency_s) * exp((last_s - now_s) / _TAU_S)
+            last_s = now_s
             units = int(latency_s * _UNITS) if latency_s < _LONGEST_S else _MOST_UNITS
             octave = units.bit_length()
-            index = octave * 8 + (units >> octave - 4 & 7) if octave > 4 else octave * 8
-            self._counts[index if index < _BUCKETS else _BUCKETS - 1] += 1.0
-            self._total += 1.0
-            if self._total >= _FORGET_AT:
-                self._counts = [count / 2 for count in self._counts]
-                self._total /= 2
+            counts[octave * 8 + (units >> octave - 4 & 7) if octave > 4 else octave * 8] += 1.0
+        self._peak_s, self._last_s = peak_s, last_s
+        self._total += len(self._seen)
         self._seen.clear()
+        if self._total >= _FORGET_AT:
+            self._counts = [count / 2 for count in counts]
+            self._total /= 2
 
     def peak_ewma_s(self, now_s: float) -> float:
         """Seconds; decays towards 0 while nothing is observed, so that a target shunned for its slowness is tried again. 0: unknown."""

@@ -17,7 +17,6 @@ from switchgear.gateway.attempt import Try
 from switchgear.gateway.call import PASSED_ON, Call, Desk, Driver, passed_on
 from switchgear.gateway.caller import Caller
 from switchgear.gateway.head import ASSUMED_COMPLETION_TOKENS, CallHead, decode_fields, limit_of, surely_plain
-from switchgear.policy.model import CLEAN
 from switchgear.wire.exchange import Exchange
 
 log = logging.getLogger(__name__)
@@ -47,7 +46,7 @@ class StraightWay:
             return False
         if plan is None or not surely_plain(fields, body) or (desk.refuse_unrecorded and not desk.recorder.writable):
             return False
-        if plan.screen is not None and plan.screen.request(fields, plan.told) is not CLEAN:
+        if plan.screen is not None and plan.screen.suspects(fields, body, plan.told):
             return False
         route, size, started_s = plan.route, len(body), exchange.received_s
         limit = limit_of(fields)
@@ -145,11 +144,9 @@ class StraightTry(Try, eq=False):
             except BackendError:
                 super().on_whole(status, headers, body)  # fails in the same way there
                 return
-            if plan.watched and plan.screen is not None:
-                seen = plan.screen.answer(body, CLEAN, plan.told)
-                if seen.findings or seen.body is not body:
-                    super().on_whole(status, headers, body)  # what is to be done is done there
-                    return
+            if plan.answer_suspects is not None and plan.answer_suspects(body):
+                super().on_whole(status, headers, body)  # what is to be done is done there
+                return
             now_s = monotonic()
             duration_s = now_s - self.began_s
             self.over = call.over = True

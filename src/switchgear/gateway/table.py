@@ -171,6 +171,7 @@ class Plan:
     """
 
     __slots__ = (
+        "answer_suspects",
         "class_word",
         "deadline_s",
         "dearest",
@@ -186,7 +187,6 @@ class Plan:
         "screen",
         "targets",
         "told",
-        "watched",
     )
 
     @classmethod
@@ -214,9 +214,8 @@ class Plan:
         self.screen = table.screen
         self.told = admission.data_class
         """The class that was declared; None: none was."""
-        screening = table.snapshot.screen
-        self.watched = screening is not None and bool(screening.answer_rules)
-        """Whether answers are screened too."""
+        self.answer_suspects = table.screen.answer_suspects(self.told) if table.screen is not None else None
+        """Whether an answer may hold what the screen has rules for; None: nothing is looked for."""
         self.reach = admission.reach
         self.targets = admission.targets
         self.class_word = admission.class_word

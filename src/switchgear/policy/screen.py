@@ -8,7 +8,7 @@
     answer = screen.answer(body, verdict)       for a whole one
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -71,6 +71,20 @@ class Screen:
     def request_with(self, fields: Fields, declared: DataClass | None, further: Sequence[Finding]) -> Verdict:
         """As `request`, with what an external screen found in `texts(fields)`. Of two findings in one place our own counts."""
         return self._examined(fields, declared, further)
+
+    def suspects(self, fields: Fields, body: bytes, declared: DataClass | None) -> bool:
+        """Whether `request` may find anything in a call: its body is looked at as it came, in one piece, where nothing is escaped."""
+        if b"\\" in body:
+            return self.request(fields, declared) is not CLEAN
+        return self._matches(body)
+
+    def answer_suspects(self, data_class: DataClass | None) -> Callable[[bytes], bool] | None:
+        """Says whether the whole body of an answer to a clean call of this class may hold anything; None where no rule is for it."""
+        detectors = self._answer_detectors
+        if detectors is None or not self._answer_rules.for_class(data_class):
+            return None
+        matches = detectors.matches
+        return lambda body: matches(without_escapes(body) if b"\\" in body else body)
 
     def watch(
         self, verdict: Verdict, data_class: DataClass | None = None, *, choice: int = 0, in_json: bool = False

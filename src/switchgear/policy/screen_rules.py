@@ -75,7 +75,7 @@ def _applies(rule: ScreenRule, types: frozenset[str], findings: Sequence[Finding
 class AnswerRules:
     """The rules for answers."""
 
-    __slots__ = ("_rules", "types")
+    __slots__ = ("_any_class", "_deciders", "_rules", "types")
 
     def __init__(self, screening: Screening) -> None:
         """Raises ScreenError for a rule that names what is not there."""
@@ -85,16 +85,17 @@ class AnswerRules:
         ]
         self.types: frozenset[str] = frozenset().union(*(types for _, types in self._rules))
         """All that answers are watched for."""
+        self._any_class = AnswerDecider(self._rules)
+        self._deciders = [
+            AnswerDecider(
+                [one for one in self._rules if one[0].data_classes is None or data_class in one[0].data_classes]
+            )
+            for data_class in DataClass
+        ]
 
     def for_class(self, data_class: DataClass | None) -> "AnswerDecider":
         """What the rules say in a call of this class; all of them where it is not known."""
-        return AnswerDecider(
-            [
-                (rule, types)
-                for rule, types in self._rules
-                if rule.data_classes is None or data_class is None or data_class in rule.data_classes
-            ]
-        )
+        return self._any_class if data_class is None else self._deciders[data_class.rank]
 
 
 class AnswerDecider:
