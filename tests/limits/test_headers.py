@@ -9,7 +9,7 @@ from switchgear.limits.shares import Shares
 
 
 def lines(limiter: Limiter) -> dict[bytes, bytes]:
-    data = limiter.plan("k", "t", "m").headers.lines()
+    data = limiter.plan("k", "t", "m").header_lines()
     assert data.endswith(b"\r\n")
     return dict(line.split(b": ") for line in data.split(b"\r\n")[:-1])
 
@@ -36,7 +36,7 @@ def test_of_several_limits_they_tell_the_one_with_the_least_left() -> None:
 def test_a_soft_limit_is_none_to_hold_back_for() -> None:
     soft = Limit(name="soft", requests_per_minute=5, mode=LimitMode.SOFT)
     hard = Limit(name="hard", team="t", requests_per_minute=100)
-    assert Limiter([soft], Shares(ManualClock())).plan("k", "t", "m").headers.lines() == b""
+    assert Limiter([soft], Shares(ManualClock())).plan("k", "t", "m").header_lines() == b""
     assert lines(Limiter([soft, hard], Shares(ManualClock())))[b"x-ratelimit-limit-requests"] == b"100"
 
 
@@ -49,7 +49,7 @@ def test_what_is_exceeded_has_nothing_left_and_never_less() -> None:
 
 
 def test_without_a_rate_they_say_nothing() -> None:
-    assert Limiter([Limit(usd_per_day=1.0)], Shares(ManualClock())).plan("k", "t", "m").headers.lines() == b""
+    assert Limiter([Limit(usd_per_day=1.0)], Shares(ManualClock())).plan("k", "t", "m").header_lines() == b""
 
 
 def test_retry_after_is_whole_seconds_rounded_up_and_milliseconds_beside() -> None:

@@ -194,7 +194,7 @@ class Call(msgspec.Struct, eq=False):
         if not PASSED_ON.isdisjoint(headers):
             head += passed_on(headers)
         if self.limits is not None:
-            head += self.limits.headers.lines()
+            head += self.limits.header_lines()
         if self.care is not None:
             head += self.care.head()
         return head
@@ -375,7 +375,7 @@ class Call(msgspec.Struct, eq=False):
             head += header("x-switchgear-backend", self.attempts[-1].backend)
         head += challenge(code)
         if self.limits is not None:
-            head += self.limits.headers.lines()
+            head += self.limits.header_lines()
         if retry_after_s is not None:
             head += header("retry-after", str(max(1, round(retry_after_s + 0.499))))
         return head

@@ -163,7 +163,7 @@ class StraightTry(Try, eq=False):
             if not PASSED_ON.isdisjoint(headers):
                 head += passed_on(headers)
             if call.limits is not None:
-                head += call.limits.headers.lines()
+                head += call.limits.header_lines()
             call.exchange.reply_ok(body, head)
             usage = answer.usage
             if usage is not None:

@@ -9,35 +9,9 @@ _RESET = b"1m1s"
 _LINES = b"x-ratelimit-limit-%(what)b: %(bound)d\r\nx-ratelimit-remaining-%(what)b: %%d\r\nx-ratelimit-reset-%(what)b: %(reset)b\r\n"
 
 
-class RateHeaders:
-    """Writes them for one plan. Only what is left is written anew for each answer."""
-
-    __slots__ = ("_requests", "_tokens")
-
-    def __init__(self, requests: tuple[RateShare, ...], tokens: tuple[RateShare, ...]) -> None:
-        self._requests = [(share, _template(share, b"requests")) for share in requests]
-        self._tokens = [(share, _template(share, b"tokens")) for share in tokens]
-
-    def lines(self) -> bytes:
-        """Of the limits that apply, the one with the least left; nothing where there is none. Each line ends in CR LF."""
-        return _tightest(self._requests) + _tightest(self._tokens)
-
-
-def _template(share: RateShare, what: bytes) -> bytes:
+def template(share: RateShare, what: bytes) -> bytes:
+    """The lines of one limit, with a place for what is left of it. Each line ends in CR LF."""
     return _LINES % {b"what": what, b"bound": share.counter.bound, b"reset": _RESET}
-
-
-def _tightest(shares: list[tuple[RateShare, bytes]]) -> bytes:
-    if not shares:
-        return b""
-    share, template = shares[0]
-    left = share.free + share.available
-    if len(shares) > 1:
-        for other, lines in shares:
-            rest = other.free + other.available
-            if rest < left:
-                left, template = rest, lines
-    return template % (left if left > 0 else 0)
 
 
 def retry_after(seconds: float) -> bytes:

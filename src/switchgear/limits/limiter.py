@@ -1,8 +1,8 @@
 """May this call be admitted now? One limiter for each snapshot, over shares that outlive it.
 
-`reserve` is the hot path: it compares and takes whole numbers from the shares that apply, and nothing else. Only a call that finds too
-little, or is the first in a second, goes a longer way: seconds that have passed give free what they held, soft limits flag, and hard ones
-refuse with the time after which there is room.
+`reserve` is the hot path: it compares and takes whole numbers from the shares that apply, and nothing else (`unrolled`). Only a call that
+finds too little, or is the first in a second, goes a longer way: seconds that have passed give free what they held, soft limits flag, and
+hard ones refuse with the time after which there is room.
 """
 
 from collections.abc import Iterable, Sequence
@@ -78,32 +78,8 @@ class Limiter:
 
     def reserve(self, plan: Plan, tokens: int, cost_usd: float | None, now_s: float) -> Reservation | Refusal:
         """Admit a call of about so many tokens (prompt and completion) and dollars, or say why not. `cost_usd` None: cannot be told."""
-        if now_s >= plan.turns_s and not plan.turn(now_s):
-            return self._reserve_closely(plan, tokens, cost_usd, now_s)
-        for share in plan.ones:
-            if share.free < 1:
-                return self._reserve_closely(plan, tokens, cost_usd, now_s)
-        for share in plan.tokens:
-            if share.free < tokens:
-                return self._reserve_closely(plan, tokens, cost_usd, now_s)
-        nano_usd = 0
-        if plan.money:
-            if cost_usd is None:
-                return self._reserve_closely(plan, tokens, cost_usd, now_s)
-            nano_usd = int(cost_usd * NANO + 0.5)
-            for share in plan.money:
-                if share.free < nano_usd:
-                    return self._reserve_closely(plan, tokens, cost_usd, now_s)
-            for share in plan.money:
-                share.free -= nano_usd
-        for share in plan.ones:
-            share.free -= 1
-        for share in plan.tokens:
-            share.free -= tokens
-        shares = self.shares
-        reservation = Reservation(plan, tokens, nano_usd, now_s, shares.lease)
-        shares.outstanding.add(reservation)
-        return reservation
+        reservation = plan.take(tokens, cost_usd, now_s)
+        return reservation if reservation is not None else self._reserve_closely(plan, tokens, cost_usd, now_s)
 
     def allows(self, plan: Plan, tokens: int, cost_usd: float | None, now_s: float) -> Refusal | None:
         """The same question without taking anything: for candidates, before one is asked."""

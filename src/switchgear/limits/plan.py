@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from switchgear.limits.headers import RateHeaders
 from switchgear.limits.model import Counter, Measure
 from switchgear.limits.share import BudgetShare, RateShare, Share, SlotShare
 from switchgear.limits.shares import Shares
+from switchgear.limits.unrolled import quick
 
 
 class Plan:
@@ -13,14 +13,16 @@ class Plan:
 
     __slots__ = (
         "at_backends",
-        "headers",
+        "header_lines",
         "key",
         "model",
         "money",
         "ones",
         "requests",
+        "settle",
         "shares",
         "slots",
+        "take",
         "team",
         "tokens",
         "turns_s",
@@ -39,7 +41,7 @@ class Plan:
         self.money = tuple(share for share in found if isinstance(share, BudgetShare))
         self.ones: tuple[Share, ...] = (*self.requests, *self.slots)
         """Of which a call takes one."""
-        self.headers = RateHeaders(_hard(self.requests), _hard(self.tokens))
+        self.take, self.settle, self.header_lines = quick(self)
         self.turns_s = 0.0
         """When a call must look at the time first: a second has passed, or the lease may be over."""
         self.at_backends: dict[str, Plan] = {}
@@ -66,8 +68,3 @@ class Plan:
 
     def all(self) -> tuple[Share, ...]:
         return (*self.ones, *self.tokens, *self.money)
-
-
-def _hard(shares: tuple[RateShare, ...]) -> tuple[RateShare, ...]:
-    """What a caller is told of: a limit that refuses nothing is nothing to hold back for."""
-    return tuple(share for share in shares if share.counter.hard)

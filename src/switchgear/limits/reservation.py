@@ -4,9 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
-from switchgear.limits.model import NANO
 from switchgear.limits.plan import Plan
-from switchgear.limits.share import BudgetShare
 
 
 class Reservation(msgspec.Struct, eq=False, gc=False):
@@ -31,19 +29,7 @@ class Reservation(msgspec.Struct, eq=False, gc=False):
         if self.over:
             return False
         self.over = True
-        plan = self.plan
-        plan.shares.outstanding.discard(self)
-        if now_s >= plan.turns_s:
-            plan.turn(now_s)  # a day that has ended must not be charged, nor a lease that is over be given back to
-        for slot in plan.slots:
-            slot.free += 1
-        valid = self.lease == plan.shares.lease
-        if tokens is not None and tokens != self.tokens and (valid or tokens > self.tokens):
-            for share in plan.tokens:
-                share.correct(self.taken_s, tokens - self.tokens, now_s)
-        if plan.money:
-            reserved = self.nano_usd
-            _pay(plan.money, reserved, reserved if cost_usd is None else int(cost_usd * NANO + 0.5), valid=valid)
+        self.plan.settle(self, tokens, cost_usd, now_s)
         return True
 
     def release(self, now_s: float) -> bool:
@@ -63,14 +49,9 @@ class Reservation(msgspec.Struct, eq=False, gc=False):
                 share.correct(self.taken_s, -1, now_s)
             for share in plan.tokens:
                 share.correct(self.taken_s, -self.tokens, now_s)
-        _pay(plan.money, self.nano_usd, 0, valid=valid)
+        for budget in plan.money:
+            if valid:
+                budget.free += self.nano_usd
+            else:
+                budget.cost_of_lost(self.nano_usd, 0)
         return True
-
-
-def _pay(budgets: tuple[BudgetShare, ...], reserved: int, real: int, *, valid: bool) -> None:
-    for budget in budgets:
-        if valid:
-            budget.free += reserved - real
-            budget.spent += real
-        else:
-            budget.cost_of_lost(reserved, real)
