@@ -53,6 +53,7 @@ def test_a_profile_is_measured_shown_and_saved(url: str, tmp_path: Path) -> None
     assert "12 runs" in result.output
     assert "power and temperature: unknown" in result.output
     assert "Shapes that were not fitted" in result.output
+    assert "95 % interval" in result.output
     read = parse_profiles(saved.read_text())["mine"]
     assert read.physics is not None
     assert read.physics.compute_efficiency.low is not None

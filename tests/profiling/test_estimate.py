@@ -1,5 +1,6 @@
 """Runs made from a known truth: the fit must find it, and must judge itself by the shapes that it did not see."""
 
+import math
 from dataclasses import replace
 from random import Random
 
@@ -162,5 +163,27 @@ def test_a_model_that_nobody_knows_is_seen_from_outside() -> None:
     assert seen.observed.decode_tokens_per_s.value == pytest.approx(10)
     assert seen.held_out.call.median == pytest.approx(0.25 / 2.75)
     assert seen.observed.requests_per_minute.assumed
+    assert (seen.observed.ttft_median_s.low, seen.observed.ttft_median_s.high) == (0.5, 0.5), "all of them say the same"
     with pytest.raises(TooFewRuns):
         look(runs, [], seconds=60.0, source="a test: of ours")
+
+
+def test_what_is_seen_from_outside_has_intervals_that_narrow_with_the_runs() -> None:
+    random = Random(4)
+    shape = Shape(100, 11, 2)
+
+    def run(number: int) -> Run:
+        firsts = sorted(random.lognormvariate(-1.0, 0.4) for _ in range(2))
+        return Run(shape, tuple(Call(first, first + 1.0, 100, 11) for first in firsts), number)
+
+    runs = [run(number) for number in range(400)]
+    held = Middle(shape, runs[0].calls, 1)
+    few, many = (look(runs[:count], [held], 60.0, "a test: of ours").observed for count in (20, 400))
+    for name, truth in (("ttft_median_s", math.exp(-1.0)), ("ttft_p95_s", math.exp(-1.0 + 1.645 * 0.4))):
+        widths = []
+        for seen in (few, many):
+            figure = getattr(seen, name)
+            assert figure.low < figure.value < figure.high
+            widths.append(figure.high - figure.low)
+        assert widths[1] < widths[0] / 2
+        assert figure.low < truth < figure.high

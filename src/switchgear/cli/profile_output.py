@@ -70,8 +70,7 @@ def show(measured: Measured, file: Path | None, console: Console) -> None:
         f"{swept.output_tokens:,} out, {swept.refused} refused"
     )
     console.print(_shapes(measured.held_out))
-    if measured.estimated is not None:
-        console.print(_figures(measured))
+    console.print(_figures(measured))
     known = [
         f"{name} {value:.0f} {unit}"
         for name, value, unit in (
@@ -108,9 +107,9 @@ def _shapes(verdict: Verdict) -> Table:
 def _figures(measured: Measured) -> Table:
     table = Table("value", "95 % interval", "", title="Fitted", title_justify="left")
     table.columns.insert(0, Column("figure", overflow="fold"))
-    physics = measured.profile.physics
-    for name in () if physics is None else physics.__struct_fields__:
-        value = getattr(physics, name)
+    view = measured.profile.physics or measured.profile.observed
+    for name in () if view is None else view.__struct_fields__:
+        value = getattr(view, name)
         for key, figure in value.items() if isinstance(value, dict) else [("", value)]:
             if figure.low is not None and figure.high is not None:
                 told = "" if "next to nothing" not in figure.source else "the runs say next to nothing about it"

@@ -112,7 +112,9 @@ def _physics(name: str | None) -> Physics | None:
 
 def _named(asked: Asked, model: str, assumed: Assumed, clock: Clock) -> Named:
     day = _date(clock.now_s())
-    what = f"{assumed.spec.name} in {assumed.precision}" if assumed.spec is not None else "a model of unknown make"
+    spec = assumed.spec
+    inside = spec is not None and spec.architecture is not None
+    what = f"{spec.name} in {assumed.precision}" if spec is not None and inside else "a model of unknown make"
     return Named(
         name=asked.options["name"],
         title=f"{model} at {asked.url}, measured {day}",

@@ -107,15 +107,20 @@ def rates(middle: Sequence[Middle], cost: StepCost) -> Rates:
     )
 
 
-def estimate(
-    basis: Basis, fitted: Sequence[Middle], held_out: Sequence[Middle], rates: Rates, *, seats: int, step_tokens: int
-) -> Estimated:
-    """Fit and judge. Raises TooFewRuns where the sweep ended before there was enough of either."""
+def need_enough(fitted: Sequence[Middle], held_out: Sequence[Middle]) -> None:
+    """Raises TooFewRuns where the sweep ended before there was enough to fit, or anything to judge by."""
     if len(fitted) < LEAST_SHAPES or not held_out:
         raise TooFewRuns(
             f"{len(fitted)} shapes were measured to fit and {len(held_out)} to hold out, and {LEAST_SHAPES} and 1 are needed; raise "
             "--max-seconds, --max-tokens or --max-usd, or sweep shorter"
         )
+
+
+def estimate(
+    basis: Basis, fitted: Sequence[Middle], held_out: Sequence[Middle], rates: Rates, *, seats: int, step_tokens: int
+) -> Estimated:
+    """Fit and judge. Raises TooFewRuns where the sweep ended before there was enough of either."""
+    need_enough(fitted, held_out)
     bursts = {one.shape: _burst(one, seats, step_tokens) for one in (*fitted, *held_out)}
     groups = [_stretches(one, bursts[one.shape], basis.placement) for one in fitted]
     parameters = basis.parameters(rates)

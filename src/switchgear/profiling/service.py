@@ -8,7 +8,7 @@ from switchgear.hardware.model import Figure, Kind, ModelSpec, Observed, Physics
 from switchgear.profiling import basis, outside
 from switchgear.profiling.caller import Caller
 from switchgear.profiling.design import Design
-from switchgear.profiling.estimate import Estimated, Middle, Verdict, estimate, middles, rates, unit_cost
+from switchgear.profiling.estimate import Estimated, Middle, Verdict, estimate, middles, need_enough, rates, unit_cost
 from switchgear.profiling.model import Bounds, Price, by_shape
 from switchgear.profiling.sweep import Progress, Sweep, Swept
 from switchgear.profiling.telemetry import Sensors, Telemetry, reading
@@ -106,6 +106,7 @@ def _fit(
     assert assumed.spec is not None  # noqa: S101  the caller looked
     shape = assumed.spec.architecture
     assert shape is not None  # noqa: S101  the caller looked
+    need_enough(fitted, held_out)
     held_tokens = max((one.shape.tokens for one in (*fitted, *held_out)), default=0)
     counted = basis.of_nothing(shape, assumed.precision, basis.ONE_A_SECOND, held_tokens)
     reached = rates(fitted, unit_cost(counted.placement))
