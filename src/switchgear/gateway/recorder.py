@@ -53,7 +53,10 @@ class ChannelRecorder:
         """Whether records reach the disk, as far as is known here: the supervisor says so, and lets none wait for long."""
         self._channel = channel
         self._loop = asyncio.get_running_loop()
-        self._gathered: list[Record] = []
+        # In three lists, as a frame has them. Each record is encoded where it comes: its parts are at hand then, and none is kept.
+        self._ids: list[str] = []
+        self._times: list[float] = []
+        self._bodies: list[bytes] = []
         self._waiting: list[Done] = []
         self._journal_healthy = True
         """As the supervisor last said."""
@@ -66,16 +69,18 @@ class ChannelRecorder:
         self._all_answered.set()
 
     def append(self, record: Record) -> None:
-        gathered = self._gathered
-        gathered.append(record)
-        if len(gathered) == 1:
+        ids = self._ids
+        ids.append(record.call)
+        self._times.append(record.at_s + record.duration_s)  # when the call ended
+        self._bodies.append(encode_record(record))
+        if len(ids) == 1:
             self._loop.call_later(_GATHER_S, self._send)
 
     def append_strict(self, record: Record, done: Done) -> None:
-        self._gathered.append(record)
         self._waiting.append(done)
-        if len(self._gathered) == 1:
+        if len(self._waiting) == 1:
             self._loop.call_soon(self._send)
+        self.append(record)
 
     def told(self, *, healthy: bool) -> None:
         """The supervisor says how the journal is doing."""
@@ -94,17 +99,16 @@ class ChannelRecorder:
         )
 
     def _send(self) -> None:
-        records, self._gathered = self._gathered, []
+        ids, times, bodies = self._ids, self._times, self._bodies
         waiting, self._waiting = self._waiting, []
-        if not records:
+        if not ids:
             return
-        count = len(records)
+        self._ids, self._times, self._bodies = [], [], []
+        count = len(ids)
         if self._unanswered > _MOST:
             self._lose(count, waiting, "too many records wait to be written")
             return
-        ids = [record.call for record in records]
-        times = [record.at_s + record.duration_s for record in records]  # when the calls ended
-        frame = pack(ids, times, [encode_record(record) for record in records])
+        frame = pack(ids, times, bodies)
         self._number = number = self._number + 1
         self._sent[number] = (monotonic(), count)
         self._unanswered += count
