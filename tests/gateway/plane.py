@@ -19,7 +19,7 @@ from switchgear.core.authorization import Authorization
 from switchgear.core.clock import Clock, SystemClock
 from switchgear.core.identity import Certificate, OidcProvider
 from switchgear.core.limits import FairShare, Limit, LimitSharing
-from switchgear.core.record import Record
+from switchgear.core.record import Record, decode_record
 from switchgear.core.screening import Screening
 from switchgear.core.snapshot import (
     Backend,
@@ -100,6 +100,11 @@ class KeptRecords:
     def append(self, record: Record) -> None:
         self.kept.append(record)
         self.arrived.set()
+
+    def append_encoded(self, call_id: str, ended_s: float, record: bytes) -> None:
+        told = decode_record(record)
+        assert (told.call, told.at_s + told.duration_s) == (call_id, ended_s)
+        self.append(told)
 
     def append_strict(self, record: Record, done: Callable[[Exception | None], None]) -> None:
         if self.fail is None:

@@ -62,6 +62,7 @@ PLACES: dict[str, Callable[[Exchange], None]] = {
     "well": replies(),
     "no usage": replies({**WHOLE, "usage": None}),
     "cached tokens": replies({**WHOLE, "usage": {**USAGE, "prompt_tokens_details": {"cached_tokens": 4}}}),
+    "tokens without end": replies({**WHOLE, "usage": {**USAGE, "prompt_tokens": 2**40}}),
     "no choice": replies({**WHOLE, "choices": []}),
     "length": replies({**WHOLE, "choices": [{**WHOLE["choices"][0], "finish_reason": "length"}]}),
     "garbled": garbled,

@@ -52,6 +52,10 @@ class Recorder(Protocol):
         """Keep a record soon."""
         ...
 
+    def append_encoded(self, call_id: str, ended_s: float, record: bytes) -> None:
+        """The same of a record that is encoded already; the call ended at `ended_s`, Unix time."""
+        ...
+
     def append_strict(self, record: Record, done: Callable[[Exception | None], None]) -> None:
         """Keep a record and call `done`, on the event loop, once it is kept or cannot be."""
         ...

@@ -69,10 +69,13 @@ class ChannelRecorder:
         self._all_answered.set()
 
     def append(self, record: Record) -> None:
+        self.append_encoded(record.call, record.at_s + record.duration_s, encode_record(record))
+
+    def append_encoded(self, call_id: str, ended_s: float, record: bytes) -> None:
         ids = self._ids
-        ids.append(record.call)
-        self._times.append(record.at_s + record.duration_s)  # when the call ended
-        self._bodies.append(encode_record(record))
+        ids.append(call_id)
+        self._times.append(ended_s)
+        self._bodies.append(record)
         if len(ids) == 1:
             self._loop.call_later(_GATHER_S, self._send)
 

@@ -8,22 +8,23 @@ everything after a failed attempt. A test holds the two ways against each other.
 """
 
 import logging
+import struct
 from collections.abc import Callable, Mapping
 from time import monotonic
 
 from switchgear.backends.errors import BackendError
-from switchgear.core.record import VERSION, Attempt, AttemptKind, AttemptOutcome, Outcome, Record, UsageSource
+from switchgear.backends.model import Answer
+from switchgear.core.record import VERSION, Attempt, AttemptKind, AttemptOutcome, Outcome, Record
 from switchgear.gateway.attempt import Try
 from switchgear.gateway.call import PASSED_ON, Call, Desk, Driver, passed_on
 from switchgear.gateway.caller import Caller
 from switchgear.gateway.head import ASSUMED_COMPLETION_TOKENS, CallHead, decode_fields, limit_of, surely_plain
+from switchgear.gateway.table import Plan
 from switchgear.wire.exchange import Exchange
 
 log = logging.getLogger(__name__)
-# An enum's member costs a lookup through its class each time.
-_NO_FLAGS: list[str] = []
-_REPORTED: UsageSource = "reported"
-_FIRST, _OK, _ATTEMPT_OK = AttemptKind.FIRST, Outcome.OK, AttemptOutcome.OK
+_FIRST = AttemptKind.FIRST
+"""Looked up once: each time would cost a way through its class."""
 
 
 class StraightWay:
@@ -159,68 +160,51 @@ class StraightTry(Try, eq=False):
                 target.backend_state.left(now_s)
             state.latency.observe(duration_s, now_s)
             state.breaker.well(now_s, duration_s)
-            head = b"%bx-switchgear-call: %b\r\nx-switchgear-attempts: 1\r\n" % (target.reply_json, call.id.encode())
+            call_id = call.id.encode()
+            head = b"%bx-switchgear-call: %b\r\nx-switchgear-attempts: 1\r\n" % (target.reply_json, call_id)
             if not PASSED_ON.isdisjoint(headers):
                 head += passed_on(headers)
             if call.limits is not None:
                 head += call.limits.header_lines()
             call.exchange.reply_ok(body, head)
-            usage = answer.usage
-            if usage is not None:
-                prompt, cached, completion = usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens
-                cost_usd, source = target.cost_usd(prompt, cached, completion), _REPORTED
-            else:
-                self._bill(None, answer.text_bytes)
-                told = self.record
-                prompt, cached, completion, cost_usd = told.prompt_tokens, 0, told.completion_tokens, told.cost_usd
-                source = told.usage
-            call.attempts[0] = Attempt(
-                target.backend_name,
-                target.model,
-                _FIRST,
-                0.0,
-                duration_s,
-                duration_s,
-                200,
-                _ATTEMPT_OK,
-                "",
-                0.0,
-                prompt,
-                cached,
-                completion,
-                source,
-                cost_usd,
-            )
-            reservation = call.reservation
+            usage, reservation = answer.usage, call.reservation
+            if usage is None or target.prices is None or (reservation is not None and reservation.flags):
+                self._told_in_full(plan, answer, duration_s, len(body), now_s)
+                return
+            prompt, cached, completion = usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens
+            cost_usd: float = target.cost_usd(prompt, cached, completion)  # type: ignore[assignment]  # it has prices
             if reservation is not None:
                 reservation.settle(prompt + completion, cost_usd, now_s)
-            desk.recorder.append(
-                Record(
-                    VERSION,
-                    call.id,
-                    call.at_s,
-                    *plan.recorded,
-                    call.attempts,
-                    _OK,
-                    200,
-                    "",
-                    target.backend_name,
-                    target.model,
-                    answer.finish_reason,
-                    duration_s,
-                    duration_s,
-                    prompt,
-                    cached,
-                    completion,
-                    source,
-                    cost_usd,
-                    call.request_bytes,
-                    len(body),
-                    list(reservation.flags) if reservation is not None else _NO_FLAGS,
+            at_s = call.at_s
+            try:
+                record = plan.record(answer.finish_reason)(
+                    call_id, at_s, duration_s, prompt, cached, completion, cost_usd, call.request_bytes, len(body)
                 )
-            )
+            except struct.error:  # a number out of all proportion
+                self._told_in_full(plan, answer, duration_s, len(body), now_s)
+                return
+            desk.recorder.append_encoded(call.id, at_s + duration_s, record)
         except Exception as error:
             log.exception("call %s met a defect", call.id)
             if call.over:  # what it held is given back above; it has no end yet, so `defect` gives it one
                 call.over = call.counted = False
             call.defect(error)
+
+    def _told_in_full(self, plan: Plan, answer: Answer, duration_s: float, answer_bytes: int, now_s: float) -> None:
+        """The record of a call about which there is more to say: usage that nobody reported, no prices, soft limits exceeded."""
+        call, record, desk = self.call, self.record, self.call.desk
+        self._bill(answer.usage, answer.text_bytes)
+        record.status, record.outcome = 200, AttemptOutcome.OK
+        record.duration_s = record.ttft_s = duration_s
+        told = Record(VERSION, call.id, call.at_s, *plan.recorded, call.attempts)
+        told.outcome, told.status = Outcome.OK, 200
+        told.backend, told.answered_model = record.backend, record.model
+        told.finish_reason = answer.finish_reason
+        told.ttft_s = told.duration_s = duration_s
+        told.prompt_tokens, told.cached_tokens = record.prompt_tokens, record.cached_tokens
+        told.completion_tokens, told.usage, told.cost_usd = record.completion_tokens, record.usage, record.cost_usd
+        told.request_bytes, told.answer_bytes = call.request_bytes, answer_bytes
+        if call.reservation is not None:
+            told.flags = list(call.reservation.flags)
+            call.reservation.settle(record.prompt_tokens + record.completion_tokens, record.cost_usd, now_s)
+        desk.recorder.append(told)

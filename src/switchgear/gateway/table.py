@@ -21,6 +21,7 @@ from switchgear.core.record import RuledOut
 from switchgear.core.screening import Canary, Screening
 from switchgear.core.snapshot import Backend, Endpoint, Model, Snapshot
 from switchgear.core.snapshot import Target as TargetConfig
+from switchgear.gateway.plain_record import PlainRecord, plain_record
 from switchgear.gateway.state import BackendState, LiveState, ModelState, TargetState
 from switchgear.identity.http_source import http_sources
 from switchgear.identity.model import Principal
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from switchgear.policy.external import ExternalScreen
     from switchgear.policy.screen import Screen
 
+_REASONS = 32
+"""Reasons to finish that a plan keeps an encoder for: a backend may write anything there."""
 _CALLERS = 4096
 """Callers whose plans are kept at least."""
 
@@ -171,6 +174,7 @@ class Plan:
     """
 
     __slots__ = (
+        "_records",
         "answer_suspects",
         "class_word",
         "deadline_s",
@@ -231,6 +235,18 @@ class Plan:
         call = (gateway, table.snapshot.id, endpoint.value, *caller, route.name, "", False)
         self.recorded = (*call, [target.name for target in self.targets], self.ruled_out)
         """Fields of the record, from `gateway` to `ruled_out`. Not to be changed."""
+        self._records: dict[str, PlainRecord] = {}
+
+    def record(self, finish_reason: str) -> PlainRecord:
+        """Encodes the record of a call that the first target answered well and at once."""
+        found = self._records.get(finish_reason)
+        if found is None:
+            if len(self._records) >= _REASONS:
+                self._records.clear()
+            target = self.targets[0]
+            found = plain_record(self.recorded, target.backend_name, target.model, finish_reason)
+            self._records[finish_reason] = found
+        return found
 
 
 def _price(target: Target) -> float:

@@ -39,6 +39,9 @@ class JournalRecorder:
         timer = asyncio.get_running_loop().call_later(delay_s, self._arrived, number)
         self._late[number] = (timer, record)
 
+    def append_encoded(self, call_id: str, ended_s: float, record: bytes) -> None:
+        self.append(decode_record(record))
+
     def append_strict(self, record: Record, done: Callable[[Exception | None], None]) -> None:
         self.append(record)
         asyncio.get_running_loop().call_soon(done, None)
