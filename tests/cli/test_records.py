@@ -21,6 +21,7 @@ from switchgear.cli.record_filter import parse_moment
 from switchgear.cli.record_output import CSV_COLUMNS, printable
 from switchgear.core.clock import ManualClock
 from switchgear.core.record import Outcome, Record, encode_record
+from switchgear.journal.frame import framed
 from switchgear.journal.keeper import Keeper
 from switchgear.journal.model import Settings
 
@@ -29,7 +30,9 @@ def keep(state: Path, records: list[Record], worker: int = 0) -> None:
     path = state / "journal" / f"worker-{worker}.db"
     with closing(Keeper(path, Settings(), ManualClock())) as keeper:
         for record in records:
-            assert keeper.write([(record.call, record.at_s + record.duration_s, encode_record(record))]) is None
+            assert (
+                keeper.write([framed([(record.call, record.at_s + record.duration_s, encode_record(record))])]) is None
+            )
 
 
 @pytest.fixture
@@ -221,7 +224,7 @@ def test_options_that_make_no_sense(state: Path, arguments: list[str]) -> None:
 def test_unreadable_records_and_files_are_left_out_with_a_warning(state: Path) -> None:
     (state / "journal" / "worker-7.db").write_bytes(b"not a database" * 100)
     with closing(Keeper(state / "journal" / "worker-8.db", Settings(), ManualClock())) as keeper:
-        assert keeper.write([("call_odd", AT_S, b"\xc1")]) is None
+        assert keeper.write([framed([("call_odd", AT_S, b"\xc1")])]) is None
     result = run("records", "--json", state=state)
     assert [record["call"][-1] for record in json.loads(result.stdout)] == list(BY_END)
     assert "worker-7.db was left out" in result.stderr

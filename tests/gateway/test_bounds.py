@@ -125,7 +125,7 @@ async def test_a_place_that_asked_to_be_left_alone_is_left_alone_by_other_calls_
 async def test_when_every_place_asked_to_be_left_alone_the_first_is_waited_for() -> None:
     async with Plane("a", "b") as plane:
         now_s = time.monotonic()
-        for target, rest_s in zip(plane.gateway.table.targets(), (0.3, 0.1), strict=True):
+        for target, rest_s in zip(plane.gateway.table.targets(), (1.5, 0.6), strict=True):
             target.state.rest_until_s = now_s + rest_s
         assert await plane.ask()
         (attempt,) = (await plane.record()).attempts

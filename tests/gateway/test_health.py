@@ -236,12 +236,18 @@ def test_energy_prefers_fewer_joules_and_unknown_comes_behind() -> None:
             "dear": metered(3.0),
             "hot": metered(0.1, reasons=0x40),
             "cheap": metered(1.0),
-            "silent": healthy(),
+            "silent": healthy(energy_j=None),
         },
     )
     assert order[:2] == ["cheap", "dear"]
     assert set(order[2:4]) == {"none", "silent"}
     assert order[4] == "hot"
+
+
+def test_a_meter_that_has_seen_no_call_gets_one_at_a_time() -> None:
+    healths = {"known": metered(1.0), "fresh": healthy(), "hot": healthy(reasons=0x40)}
+    assert ordered("energy", dict(healths)) == ["fresh", "known", "hot"]
+    assert ordered("energy", dict(healths), {"fresh": 1}) == ["known", "fresh", "hot"]
 
 
 def test_with_a_grid_grams_count_and_a_target_without_one_is_unknown() -> None:

@@ -47,6 +47,7 @@ async def test_a_rate_that_is_reached_refuses_and_says_when_to_come_back(straigh
     assert [one.headers["x-ratelimit-remaining-requests"] for one in (first, second, third)] == ["1", "0", "0"]
     assert "'team=platform'" in error["message"]
     assert 50 < int(third.headers["retry-after"]) <= 61
+    assert 50_000 < int(third.headers["retry-after-ms"]) <= 61_000
     assert record.outcome is Outcome.REFUSED
     assert record.candidates == []
     assert [(one.backend, one.reason) for one in record.ruled_out] == [
@@ -129,6 +130,14 @@ async def test_a_soft_limit_lets_through_and_flags_the_record() -> None:
         for _ in range(2):
             assert (await plane.send(CALL)).status == 200
         assert [(await plane.record(count)).flags for count in (1, 2)] == [[], ["gentle.requests_per_minute"]]
+
+
+async def test_a_soft_limit_on_a_backend_flags_the_record_too() -> None:
+    limit = Limit(backend="a", requests_per_minute=1, mode=LimitMode.SOFT)
+    async with recording() as place, Plane("a", urls={"a": place.base_url}, limits_on=(limit,)) as plane:
+        assert [(await plane.send(CALL)).status for _ in range(2)] == [200, 200]
+        await plane.record(2)
+        assert [record.flags for record in plane.records.kept] == [[], [f"{limit.id}.requests_per_minute"]]
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,10 @@ def test_what_says_nothing_comes_behind_what_is_known_to_be_good() -> None:
 def test_energy_takes_the_statement_until_the_meter_has_seen_tokens() -> None:
     modest = stated(0.01, 0.1)
     found = run("energy", onprem("big"), onprem("small", profile="appliance", energy=modest))
-    assert answered(found) == {"big": 0, "small": len(CALLS)}, "of the other nobody knows what a token costs"
+    assert 0 < answered(found)["big"] < 10, (
+        "of the other nobody knows what a token costs until it had a call, and then it is dear"
+    )
+    assert sum(answered(found).values()) == len(CALLS)
     rival = cloud(energy=stated(0.02, 0.2))  # more than is stated of the device, and less than its meter will show
     found = answered(run("energy", onprem("big", energy=modest), rival))
     assert 0 < found["big"] < len(CALLS) / 10

@@ -130,6 +130,8 @@ class Try(msgspec.Struct, eq=False):
         granted = limiter.reserve(plan, prompt + completion, target.cost_usd(prompt, 0, completion), self.began_s)
         if not isinstance(granted, Refusal):
             self.reservation = granted
+            if granted.flags:
+                call.flags += tuple(flag for flag in granted.flags if flag not in call.flags)
             return True
         self.over = True
         self.record.error = f"limited:{granted.rule}"

@@ -17,6 +17,7 @@ from switchgear.gateway.head import CallHead
 from switchgear.gateway.shape import error_event
 from switchgear.gateway.table import Admission, Plan, Route, Table, Target
 from switchgear.identity.model import Principal
+from switchgear.limits.headers import retry_after
 from switchgear.limits.plan import Plan as LimitPlan
 from switchgear.limits.reservation import Reservation
 from switchgear.policy.model import CLEAN, Finding, Verdict, tally
@@ -167,6 +168,8 @@ class Call(msgspec.Struct, eq=False):
     """What its model does beside asking its targets: kept answers, a larger model, last resorts; None: nothing."""
     left: bool = False
     """Whether its caller has gone and it goes on for others who wait for the same answer."""
+    flags: tuple[str, ...] = ()
+    """Soft limits on backends that its attempts exceeded, and hard ones that could not be checked."""
 
     def rule_out(self, target: Target, reason: str) -> None:
         """A target turns out to be no candidate."""
@@ -304,7 +307,9 @@ class Call(msgspec.Struct, eq=False):
         """End an answer that the screen does not let go on: with an error, and nothing of what was found."""
         self.stop(lost=False)
         error = Failed(
-            "answer_blocked", f"The rule {rule!r} of the content screen blocks this answer for what it holds."
+            "answer_blocked",
+            f"The rule {rule!r} of the content screen blocks this answer for what it holds. "
+            "Ask for something else, or ask whoever runs this gateway.",
         )
         if self.committed:
             self.break_stream(error)
@@ -381,7 +386,7 @@ class Call(msgspec.Struct, eq=False):
         if self.limits is not None:
             head += self.limits.header_lines()
         if retry_after_s is not None:
-            head += header("retry-after", str(max(1, round(retry_after_s + 0.499))))
+            head += retry_after(retry_after_s)
         return head
 
     def _end(self, outcome: Outcome, status: int, code: str, send: Callable[[], None]) -> None:
@@ -459,6 +464,8 @@ class Call(msgspec.Struct, eq=False):
             _add_energy(record, self.standings)
         if self.reservation is not None:
             self._settle(self.reservation, record)
+        if self.flags:
+            record.flags = [*record.flags, *self.flags]
         if self.verdict is not CLEAN:
             record.findings = tally(self.verdict.findings)
             record.screen_rules = list(self.verdict.rules)

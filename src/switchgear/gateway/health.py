@@ -115,6 +115,12 @@ class BackendHealth:
         outage = self._outage_s
         return outage is not None and outage[0] - _OUTAGE_AHEAD * self._horizon_s <= now_s < outage[1]
 
+    @property
+    def metered(self) -> bool:
+        """Whether the last reading has a meter of energy and a count of tokens: calls will tell what a token takes."""
+        telemetry = self.telemetry
+        return telemetry is not None and telemetry.energy_j is not None and telemetry.generated_tokens is not None
+
     def call_j(self, prompt_tokens: int, completion_tokens: int, now_s: float) -> float | None:
         """Joules of a call: by the meter where a fresh one is read, else as stated; None where neither is."""
         source = self.source

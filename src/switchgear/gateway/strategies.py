@@ -100,17 +100,23 @@ def headroom(candidates: Sequence[Target], ask: Ask) -> list[Target]:
 def energy(candidates: Sequence[Target], ask: Ask) -> list[Target]:
     """The fewest grams of CO2 for this call first, where some candidate's grid is known; else the fewest joules.
 
-    A target of which that is unknown comes behind those of which it is known, and whatever is known to be in trouble comes last.
+    A target of which that is unknown comes behind those of which it is known, and whatever is known to be in trouble comes last. One whose
+    meter has seen no call yet is asked first, by one call at a time, so that it becomes known.
     """
     now_s = ask.now_s
     found: list[tuple[int, float | None, float | None, int]] = []
+    untried: list[Target] = []
     for index, target in enumerate(candidates):
         health = target.backend_state.health
         if health is None:
             found.append((RANK[Standing.UNKNOWN], None, None, index))
             continue
         joules = health.call_j(ask.prompt_tokens, ask.completion_tokens, now_s)
-        bad = health.standing(now_s) is Standing.BAD
+        standing = health.standing(now_s)
+        if joules is None and health.metered and standing is Standing.GOOD and not target.backend_state.in_flight:
+            untried.append(target)
+            continue
+        bad = standing is Standing.BAD
         found.append((RANK[Standing.BAD if bad else Standing.GOOD], joules, health.call_g(joules), index))
     by_grams = any(grams is not None for _, _, grams, _ in found)
 
@@ -121,7 +127,7 @@ def energy(candidates: Sequence[Target], ask: Ask) -> list[Target]:
             return (max(rank, RANK[Standing.UNKNOWN]), 0.0, index)
         return (rank, amount, index)
 
-    return [candidates[index] for *_, index in sorted(found, key=order)]
+    return [*untried, *(candidates[index] for *_, index in sorted(found, key=order))]
 
 
 STRATEGIES: dict[str, Strategy] = {
