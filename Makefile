@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "switchgear needs Python 3.11 or newer as python3; this one is $$(python3 -V)" >&2; exit 1; }
 	@test -x $(BIN)/python || { python="$${PYTHON:-$$(python3 tools/interpreter.py)}" && echo "making $(VENV) with $$python" && "$$python" -m venv $(VENV); }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[llama,plan,postgres]' --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[llama,nvml,plan,postgres]' --group dev
 	@touch $@
 
 up: install ## run everything on embedded defaults; Ctrl-C ends it
