@@ -144,8 +144,8 @@ class Call(msgspec.Struct, eq=False):
     """What the screen found in it."""
     watch: "AnswerWatch | None" = None
     """Follows its streamed answer, over all attempts that bring a part of it."""
-    answer_findings: list[Finding] = []
-    standings: list[str] = []
+    answer_findings: tuple[Finding, ...] = ()
+    standings: tuple[str, ...] = ()
     """How the hardware of each candidate stood; empty where none is asked."""
     waits: Callable[[], object] | None = None
     """Ends its waiting for its turn at a full backend, while it does."""
@@ -461,7 +461,7 @@ class Call(msgspec.Struct, eq=False):
         elif attempts:
             _add_up(record, self.tokens_moved)
         if self.standings:
-            _add_energy(record, self.standings)
+            _add_energy(record, list(self.standings))
         if self.reservation is not None:
             self._settle(self.reservation, record)
         if self.flags:
@@ -470,7 +470,7 @@ class Call(msgspec.Struct, eq=False):
             record.findings = tally(self.verdict.findings)
             record.screen_rules = list(self.verdict.rules)
         if self.watch is not None:
-            self.answer_findings += self.watch.findings
+            self.answer_findings += tuple(self.watch.findings)
         if self.answer_findings:
             record.answer_findings = tally(self.answer_findings)
         if self.care is not None:

@@ -200,7 +200,7 @@ class Entrance:
             ask = Ask(now_s, head.prompt_tokens(4.0), head.max_tokens or ASSUMED_COMPLETION_TOKENS, self._random)
             candidates = STRATEGIES[strategy](candidates, ask)
         if route.metered:
-            call.standings = [standing_of(target, now_s) for target in candidates]
+            call.standings = tuple(standing_of(target, now_s) for target in candidates)
         reach = call.reach
         if reach is not None and not reach.uniform:  # some may be asked later only: after a failure, or beside another
             first = reach.allowed[_FIRST]
