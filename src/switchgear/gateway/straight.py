@@ -177,7 +177,7 @@ class StraightTry(Try, eq=False):
                 reservation.settle(prompt + completion, cost_usd, now_s)
             at_s = call.at_s
             try:
-                record = plan.record(answer.finish_reason)(
+                record = (plan.records.get(answer.finish_reason) or plan.record(answer.finish_reason))(
                     call_id, at_s, duration_s, prompt, cached, completion, cost_usd, call.request_bytes, len(body)
                 )
             except struct.error:  # a number out of all proportion

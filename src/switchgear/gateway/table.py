@@ -174,7 +174,6 @@ class Plan:
     """
 
     __slots__ = (
-        "_records",
         "answer_suspects",
         "class_word",
         "deadline_s",
@@ -186,6 +185,7 @@ class Plan:
         "principal",
         "reach",
         "recorded",
+        "records",
         "route",
         "ruled_out",
         "screen",
@@ -235,18 +235,18 @@ class Plan:
         call = (gateway, table.snapshot.id, endpoint.value, *caller, route.name, "", False)
         self.recorded = (*call, [target.name for target in self.targets], self.ruled_out)
         """Fields of the record, from `gateway` to `ruled_out`. Not to be changed."""
-        self._records: dict[str, PlainRecord] = {}
+        self.records: dict[str, PlainRecord] = {}
+        """By reason to finish: encodes the record of a call that the first target answered well and at once."""
 
     def record(self, finish_reason: str) -> PlainRecord:
-        """Encodes the record of a call that the first target answered well and at once."""
-        found = self._records.get(finish_reason)
-        if found is None:
-            if len(self._records) >= _REASONS:
-                self._records.clear()
-            target = self.targets[0]
-            found = plain_record(self.recorded, target.backend_name, target.model, finish_reason)
-            self._records[finish_reason] = found
-        return found
+        """What is missing in `records`."""
+        if len(self.records) >= _REASONS:
+            self.records.clear()
+        target = self.targets[0]
+        made = self.records[finish_reason] = plain_record(
+            self.recorded, target.backend_name, target.model, finish_reason
+        )
+        return made
 
 
 def _price(target: Target) -> float:

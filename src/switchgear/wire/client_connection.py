@@ -255,7 +255,12 @@ class ClientConnection(asyncio.Protocol):
                     body = data[end + known.rest :]
                     if length.isdigit() and int(length) == len(body):
                         self._receiver = None
-                        self._give_back()
+                        pool = self._pool
+                        if self._reused and not pool.in_demand and self._last_s + pool.idle_s >= self._timer.at:
+                            self.idle = True  # as `_give_back` has it
+                            pool.idle.append(self)
+                        else:
+                            self._give_back()
                         on_whole(200, known.headers, body)
                         return
             read = self._lane.read(data)

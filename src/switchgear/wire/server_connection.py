@@ -254,10 +254,13 @@ class ServerConnection(RequestReader, asyncio.Protocol):
         """Send the whole answer to a request that came the short way, while `plain` holds."""
         self._active = None
         self.transport.write(data)  # type: ignore[union-attr]  # while it is plain there is one
-        if self.plain:
-            self._rest()
-        else:
+        if not self.plain:
             self._pump()  # the write has stalled it
+            return
+        self._short = self._passed  # as `_rest` has it
+        self._deadline = deadline = self._loop.time() + self._limits.keep_alive_s
+        if deadline < self._timer.at:
+            self._timer.tighten(deadline)
 
     def finished(self, exchange: Exchange) -> None:
         """The active exchange has its whole answer."""
