@@ -65,10 +65,11 @@ class StraightWay:
         first, reservation = targets[0], None
         if plan.limits is not None:
             prompt, completion = size // 4, limit or ASSUMED_COMPLETION_TOKENS
-            cost_usd = plan.dearest.cost_usd(prompt, 0, completion) if plan.limits.money else None
-            reservation = caller.table.limiter.reserve(plan.limits, prompt + completion, cost_usd, started_s)  # type: ignore[union-attr]  # as above
-            if reservation.refused:
-                return False  # the long way says why
+            prices = plan.dearest  # of one token; None: some target has none
+            cost_usd = prompt * prices[0] + completion * prices[1] if prices is not None else None
+            reservation = plan.limits.take(prompt + completion, cost_usd, started_s)
+            if reservation is None:
+                return False  # the long way looks closely, and says what is wrong
         route.state.retries.call(started_s)
         fields["model"] = first.model_raw
         endpoint = plan.endpoint
@@ -99,7 +100,7 @@ class StraightWay:
             plan.class_word,
             None,
             plan.limits,
-            reservation,  # type: ignore[arg-type]  # no refusal
+            reservation,
             True,
         )
         desk.calls += 1
@@ -168,13 +169,14 @@ class StraightTry(Try, eq=False):
                 head += call.limits.header_lines()
             call.exchange.reply_ok(body, head)
             usage, reservation = answer.usage, call.reservation
-            if usage is None or target.prices is None or (reservation is not None and reservation.flags):
+            if usage is None or target.prices is None:
                 self._told_in_full(plan, answer, duration_s, len(body), now_s)
                 return
             prompt, cached, completion = usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens
             cost_usd: float = target.cost_usd(prompt, cached, completion)  # type: ignore[assignment]  # it has prices
-            if reservation is not None:
-                reservation.settle(prompt + completion, cost_usd, now_s)
+            if reservation is not None and not reservation.over:
+                reservation.over = True  # as `settle` has it
+                reservation.plan.settle(reservation, prompt + completion, cost_usd, now_s)
             at_s = call.at_s
             try:
                 record = (plan.records.get(answer.finish_reason) or plan.record(answer.finish_reason))(
@@ -191,7 +193,7 @@ class StraightTry(Try, eq=False):
             call.defect(error)
 
     def _told_in_full(self, plan: Plan, answer: Answer, duration_s: float, answer_bytes: int, now_s: float) -> None:
-        """The record of a call about which there is more to say: usage that nobody reported, no prices, soft limits exceeded."""
+        """The record of a call about which there is more to say: usage that nobody reported, no prices."""
         call, record, desk = self.call, self.record, self.call.desk
         self._bill(answer.usage, answer.text_bytes)
         record.status, record.outcome = 200, AttemptOutcome.OK
@@ -205,6 +207,5 @@ class StraightTry(Try, eq=False):
         told.completion_tokens, told.usage, told.cost_usd = record.completion_tokens, record.usage, record.cost_usd
         told.request_bytes, told.answer_bytes = call.request_bytes, answer_bytes
         if call.reservation is not None:
-            told.flags = list(call.reservation.flags)
             call.reservation.settle(record.prompt_tokens + record.completion_tokens, record.cost_usd, now_s)
         desk.recorder.append(told)

@@ -103,6 +103,11 @@ class Target:
         self.reply_head = header("x-switchgear-backend", config.backend)
         self.reply_json = JSON + self.reply_head
 
+    @property
+    def token_usd(self) -> tuple[float, float] | None:
+        """US dollars of a prompt's token and of a generated one; None where prices are unknown."""
+        return None if self._rates is None else (self._rates[0] / 1e6, self._rates[2] / 1e6)
+
     def cost_usd(self, prompt_tokens: int, cached_tokens: int, completion_tokens: int) -> float | None:
         """US dollars for so many tokens here; None where prices are unknown."""
         rates = self._rates
@@ -228,8 +233,8 @@ class Plan:
         self.deadline_s = route.config.deadline_s
         self.first_s = min(self.deadline_s, self.targets[0].timeouts.total_s)
         """How long the first attempt may take."""
-        self.dearest = max(self.targets, key=_price)
-        """Whose price a reservation is made at."""
+        self.dearest = max(self.targets, key=_price).token_usd
+        """US dollars of a prompt's token and of a generated one, by which a reservation is made; None: a target has no prices."""
         self.delivery = route.config.delivery
         caller = (principal.name, principal.team, admission.class_word)
         call = (gateway, table.snapshot.id, endpoint.value, *caller, route.name, "", False)
