@@ -1,6 +1,9 @@
 """What reaches a backend is what the caller wrote, and what reaches the caller is what the backend wrote, byte for byte."""
 
+import asyncio
 import json
+import math
+from collections.abc import Callable
 
 import openai
 import pytest
@@ -8,6 +11,7 @@ from tests.gateway.plane import MODEL, Plane
 from tests.gateway.recording import DONE, STREAM, WHOLE, chunk, recording, replies, streams
 
 from switchgear.core.record import Outcome
+from switchgear.gateway.relay import StreamTry
 from switchgear.wire.exchange import EVENT_STREAM, JSON, Exchange
 
 VALUES = [
@@ -69,6 +73,68 @@ async def test_a_stream_reaches_the_caller_byte_for_byte() -> None:
         answer = await plane.send({"model": "chat", "messages": [], "stream": True})
     assert answer.body == b"".join(events) + DONE
     assert answer.headers["content-type"].startswith("text/event-stream")
+
+
+def one_by_one(took: asyncio.Event, *events: bytes) -> Callable[[Exchange], None]:
+    """Each event in a chunk and a read of its own: the next is written when `took` tells that the one before was handled."""
+    writing: list[asyncio.Task[None]] = []
+
+    async def write(exchange: Exchange) -> None:
+        for event in events[:-1]:
+            took.clear()
+            exchange.write(event)
+            await asyncio.wait_for(took.wait(), 10)
+        exchange.finish(events[-1])
+
+    def answer(exchange: Exchange) -> None:
+        exchange.start(200, EVENT_STREAM)
+        writing.append(asyncio.create_task(write(exchange)))
+
+    return answer
+
+
+TEXTS = ["learned from", "one", " two", "\u00e9", 'a "quoted" one', "back\\slash", "\n", "last"]
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_what_passes_event_by_event_is_the_same_text_however_it_was_read(
+    monkeypatch: pytest.MonkeyPatch, cut: bool
+) -> None:
+    """Whole, its tokens are counted by its text; broken, it goes on from all of that text elsewhere."""
+    shown: list[bool] = []
+    took = asyncio.Event()
+    by_chunk, by_data = StreamTry._on_chunk, StreamTry.on_data
+
+    def on_chunk(self: StreamTry, data: bytes, begin: int, end: int) -> bool:
+        shown.append(by_chunk(self, data, begin, end))
+        took.set()
+        return shown[-1]
+
+    def on_data(self: StreamTry, data: bytes) -> None:
+        by_data(self, data)
+        took.set()
+
+    monkeypatch.setattr(StreamTry, "_on_chunk", on_chunk)
+    monkeypatch.setattr(StreamTry, "on_data", on_data)
+    events = [chunk({"role": "assistant", "content": ""}), *(chunk({"content": text}) for text in TEXTS)]
+    ending = (chunk({}, "stop"), DONE)
+    call = {"model": "chat", "messages": [], "stream": True}
+    async with (
+        recording(one_by_one(took, *events, *(() if cut else ending))) as first,
+        recording(one_by_one(took, *events, chunk({"content": " and more"}), *ending)) as second,
+        Plane("a", "b", urls={"a": first.base_url, "b": second.base_url}) as plane,
+    ):
+        answer = await plane.send(call)
+        record = await plane.record()
+    got = [json.loads(line[6:]) for line in answer.body.splitlines() if line.startswith(b"data: {")]
+    text = "".join(event["choices"][0]["delta"].get("content", "") for event in got)
+    assert text == "".join(TEXTS) + (" and more" if cut else "")
+    assert shown.count(True) >= len(TEXTS) - 2, "but for the first, and the last of what is cut, all go the short way"
+    assert record.outcome is Outcome.OK
+    assert record.usage == "estimated"
+    if not cut:
+        assert record.completion_tokens == math.ceil(len(text.encode()) / 4)
+        assert answer.body == b"".join([*events, *ending])
 
 
 async def test_comments_keep_a_connection_alive_and_are_no_part_of_the_answer() -> None:

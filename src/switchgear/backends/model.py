@@ -43,6 +43,10 @@ class Step(IntEnum):
     """The marker that ends the stream."""
 
 
+SPECIAL = frozenset((*range(0x20), *b'"\\', *range(0x7F, 0x100)))
+"""Bytes that need a closer look within a JSON string."""
+
+
 class StreamReader(Protocol):
     """Follows one stream: fed with the data of each event in turn."""
 
@@ -56,6 +60,13 @@ class StreamReader(Protocol):
     """Whether the answer so far is one text and nothing else (no tool call, no second choice, no log-probabilities)."""
     id: str
     """The answer's id, once known."""
+    before: bytes | None
+    """What stands before the text in the events of this stream, where they differ in it alone; None: they do not, or it is not known yet.
+
+    A part of the stream that begins with it, ends with `after`, and has at least one byte between them and none that is `SPECIAL`, is a
+    whole event that adds that text. Whoever finds one may append it to `text` instead of asking `read_token`, which does the same.
+    """
+    after: bytes
 
     @property
     def text_bytes(self) -> int:

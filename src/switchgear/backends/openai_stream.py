@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from switchgear.backends.errors import InBandError, Malformed
-from switchgear.backends.model import Step, Usage
+from switchgear.backends.model import SPECIAL, Step, Usage
 from switchgear.backends.openai_shapes import (
     ABSENT,
     NULL,
@@ -22,8 +22,6 @@ from switchgear.backends.openai_shapes import (
 
 _EVENT = re.compile(rb"data: (\{[^\r\n]*\})\n\n").fullmatch
 _CONTENT = re.compile(rb'"content": ?"').search
-_SPECIAL = frozenset((*range(0x20), *b'"\\', *range(0x7F, 0x100)))
-"""Bytes that need a closer look within a JSON string."""
 _LESSONS = 64
 """So often at most it is learned what stands around the text: in the streams of some backends that changes with each event."""
 _EMPTY_VALUES = (b"null", b'""', b"[]", b"{}")
@@ -95,14 +93,14 @@ class CompletionReader:
     """Follows a stream of chat or text completion chunks."""
 
     __slots__ = (
-        "_after",
-        "_before",
         "_choices",
         "_finished",
         "_lessons",
         "_opened",
         "_seen",
         "_tool_bytes",
+        "after",
+        "before",
         "finish_reason",
         "id",
         "plain",
@@ -124,9 +122,8 @@ class CompletionReader:
         self._finished: set[int] = set()
         self._tool_bytes = 0
         self._opened = False
-        self._before: bytes | None = None
-        """What stands before the text in the events of this stream, and what after it."""
-        self._after = b""
+        self.before: bytes | None = None
+        self.after = b""
         self._lessons = _LESSONS
 
     @property
@@ -139,10 +136,10 @@ class CompletionReader:
         A text of ASCII without quotes, backslashes and control characters can be put in the place of another without the event meaning
         anything else; every other event is decoded.
         """
-        before = self._before
-        if before is not None and data.startswith(before, begin) and data.endswith(self._after, begin, end):
-            raw = data[begin + len(before) : end - len(self._after)]
-            if raw and _SPECIAL.isdisjoint(raw):
+        before = self.before
+        if before is not None and data.startswith(before, begin) and data.endswith(self.after, begin, end):
+            raw = data[begin + len(before) : end - len(self.after)]
+            if raw and SPECIAL.isdisjoint(raw):
                 self.text.append(raw.decode("ascii"))
                 return True
         event = _EVENT(data, begin, end)
@@ -160,12 +157,12 @@ class CompletionReader:
 
     def _learn(self, event: bytes, text: str) -> None:
         """Keep what stands around the text of an event, if it is certain where the text is."""
-        self._before = None
+        self.before = None
         if event.count(b'"content"') == 1 and (match := _CONTENT(event)) is not None:
             begin = match.end()
             end = begin + len(raw := text.encode())
             if event[begin:end] == raw and event[end : end + 1] == b'"':
-                self._before, self._after = event[:begin], event[end:]
+                self.before, self.after = event[:begin], event[end:]
 
     def read(self, data: bytes) -> Step:
         if data == b"[DONE]":
@@ -230,13 +227,15 @@ class CompletionReader:
 class ResponsesReader:
     """Follows a stream of the responses API, whose events are typed and which ends with `response.completed` or `.incomplete`."""
 
-    __slots__ = ("_other_bytes", "finish_reason", "id", "plain", "text", "usage", "whole")
+    __slots__ = ("_other_bytes", "after", "before", "finish_reason", "id", "plain", "text", "usage", "whole")
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
         self.finish_reason = ""
         self.whole = False
         self.text: list[str] = []
+        self.before: bytes | None = None
+        self.after = b""
         self.plain = False  # its events carry positions and ids of items: another backend's cannot be joined to them
         self.id = ""
         self._other_bytes = 0

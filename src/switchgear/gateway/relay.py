@@ -7,7 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from switchgear.backends.errors import BackendError, Malformed
-from switchgear.backends.model import Step, StreamReader
+from switchgear.backends.model import SPECIAL, Step, StreamReader
 from switchgear.core.snapshot import Endpoint
 from switchgear.gateway.attempt import ANSWER_BYTES, Try
 from switchgear.gateway.shape import DONE
@@ -130,9 +130,20 @@ class StreamTry(Try, eq=False):
             self.connection.chunks_to(self._on_chunk)
 
     def _on_chunk(self, data: bytes, begin: int, end: int) -> bool:
-        if self.splitter.parts or self.over or (write := self.chunk_writer) is None:
+        write = self.chunk_writer
+        if write is None or self.over or self.splitter.parts:
             return False
-        if self.reader.read_token(data, begin, end):
+        reader = self.reader
+        before = reader.before
+        if before is not None and data.startswith(before, begin) and data.endswith(reader.after, begin, end):
+            # what nearly every chunk of a stream is, without a call: see `StreamReader.before`
+            raw = data[begin + len(before) : end - len(reader.after)]
+            if raw and SPECIAL.isdisjoint(raw):
+                reader.text.append(raw.decode("ascii"))
+                self.call.answer_bytes += end - begin
+                write(data)
+                return True
+        if reader.read_token(data, begin, end):
             self.call.answer_bytes += end - begin
             write(data)
             return True

@@ -184,7 +184,7 @@ class ClientConnection(asyncio.Protocol):
         given its connection to another.
         """
         if receiver is None or receiver is self._receiver:
-            self._receiver = None
+            self._receiver = self._on_chunk = None
             self.close()
 
     def pause(self) -> None:
@@ -238,6 +238,15 @@ class ClientConnection(asyncio.Protocol):
         self.usable = False
 
     def data_received(self, data: bytes) -> None:
+        on_chunk = self._on_chunk
+        if on_chunk is not None and self._boundary:
+            begin = data.find(b"\n", 0, 5) + 1
+            size = _SIZES.get(data[:begin])
+            if size is not None:
+                end = begin + size
+                if end + 2 == len(data) and data.endswith(b"\r\n") and on_chunk(data, begin, end):
+                    self._last_s = self._loop.time()
+                    return
         receiver = self._receiver
         if receiver is None:
             self.close()  # bytes that nobody asked for: whatever they are, no later request may be answered by them
@@ -269,13 +278,6 @@ class ClientConnection(asyncio.Protocol):
                 self._give_back()
                 on_whole(200, *read)
                 return
-        elif self._boundary and (on_chunk := self._on_chunk) is not None:
-            begin = data.find(b"\n", 0, 5) + 1
-            size = _SIZES.get(data[:begin])
-            if size is not None:
-                end = begin + size
-                if end + 2 == len(data) and data.endswith(b"\r\n") and on_chunk(data, begin, end):
-                    return
         self.received += len(data)
         if not self._hold_first and self._first_at != math.inf:
             self.begun()
@@ -408,6 +410,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _fail(self, error: ExchangeError, cause: BaseException | None = None) -> None:
         receiver, self._receiver = self._receiver, None
+        self._on_chunk = None
         if receiver is not None:
             error.__cause__ = cause
             receiver.on_fault(error)
