@@ -49,10 +49,7 @@ docs: install ## write the pages of docs/ that are made from the program
 	$(BIN)/python tools/docs.py
 
 bench: install ## CPU per request and per chunk beside nginx and Envoy, with policies too; the screen, the physics, the planner (about 12 minutes)
-	$(BIN)/python -m bench
-	$(BIN)/python -m bench.screen
-	$(BIN)/python -m bench.calibration
-	$(BIN)/python -m bench.planner
+	@status=0; for program in bench bench.screen bench.calibration bench.planner; do $(BIN)/python -m $$program || status=1; done; exit $$status
 
 bench-peers: install ## the same beside others: Portkey and LiteLLM, Presidio and DataFog, Vidur
 	$(BIN)/python -m bench.peers
