@@ -74,35 +74,12 @@ class StraightWay:
         fields["model"] = first.model_raw
         endpoint = plan.endpoint
         record = Attempt(first.backend_name, first.model, _FIRST, 0.0)
+        head = CallHead(endpoint, fields, route.name, max_tokens=limit)
         call = Call(
-            desk,
-            caller.table,  # type: ignore[arg-type]  # a caller with plans has one
-            exchange,
-            self._call_id(at_s),
-            endpoint,
-            started_s,
-            at_s,
-            size,
-            self._drive,
-            plan,
-            plan.principal,
-            CallHead(endpoint, fields, route.name, max_tokens=limit)
-            if limit
-            else CallHead(endpoint, fields, route.name),
-            route,
-            started_s + plan.deadline_s,
-            plan.delivery,
-            targets,
-            b"",
-            plan.ruled_out,
-            [record],
-            plan.reach,
-            plan.class_word,
-            None,
-            plan.limits,
-            reservation,
-            True,
-        )
+            desk, caller.table, exchange, self._call_id(at_s), endpoint, started_s, at_s, size, self._drive,  # type: ignore[arg-type]  # a caller with plans has a table
+            plan, plan.principal, head, route, started_s + plan.deadline_s, plan.delivery, targets, b"", plan.ruled_out,
+            [record], plan.reach, plan.class_word, None, plan.limits, reservation, True,
+        )  # fmt: skip
         desk.calls += 1
         exchange.on_gone = call.gone
         exchange.body = b""  # its fields live on in the head
@@ -112,11 +89,8 @@ class StraightWay:
             first.backend_state.in_flight += 1
             call.running.append(attempt)
             encoded = first.adapter.body(fields)
-            attempt.request = request = b"%bcontent-length: %d\r\n\r\n%b" % (
-                first.heads[endpoint],
-                len(encoded),
-                encoded,
-            )
+            parts = first.heads[endpoint], len(encoded), encoded
+            attempt.request = request = b"%bcontent-length: %d\r\n\r\n%b" % parts
             connection = first.pool.try_acquire()
             if connection is None:
                 attempt.connect()
