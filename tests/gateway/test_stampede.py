@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 from tests.gateway.cared import (
@@ -21,16 +23,23 @@ from tests.gateway.recording import chunk, replies, streams
 
 from switchgear.core.caching import ModelCache
 from switchgear.core.record import AttemptKind, AttemptOutcome, Outcome
-from switchgear.core.snapshot import Retry
+from switchgear.core.snapshot import Retry, Timeouts
+from switchgear.wire.exchange import Exchange
 
 CACHE = {"cache": ModelCache(ttl_s=60.0)}
 FIRST = AttemptKind.FIRST
+PATIENT = Timeouts(connect_s=10.0, first_token_s=30.0, idle_s=30.0, total_s=60.0)
+
+
+def patient(places: Mapping[str, Callable[[Exchange], None]], **settings: Any) -> Cared:
+    """Nothing here is about time: a machine that stops for half a second must not end a call."""
+    return Cared(places, backends={name: {"timeouts": PATIENT} for name in places}, **settings)
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 async def test_a_stampede_is_one_call_upstream(streamed: bool) -> None:
     gate = Gate()
-    async with Cared({"a": gate}, model=CACHE) as world:
+    async with patient({"a": gate}, model=CACHE) as world:
         bodies = [STREAMED if streamed else ASKED, ASKED, STREAMED, ASKED, STREAMED]
         calls = [asyncio.ensure_future(world.send(body)) for body in bodies]
         first = await gate.came()
@@ -50,7 +59,7 @@ async def test_a_stampede_is_one_call_upstream(streamed: bool) -> None:
 
 async def test_without_collapse_each_asks() -> None:
     gate = Gate()
-    async with Cared({"a": gate}, model={"cache": ModelCache(ttl_s=60.0, collapse=False)}) as world:
+    async with patient({"a": gate}, model={"cache": ModelCache(ttl_s=60.0, collapse=False)}) as world:
         calls = [asyncio.ensure_future(world.send()) for _ in range(3)]
         await gate.came(3)
         for exchange in gate.waiting:
@@ -61,7 +70,7 @@ async def test_without_collapse_each_asks() -> None:
 
 async def test_when_the_first_fails_one_of_those_who_wait_takes_over() -> None:
     gate = Gate()
-    async with Cared({"a": gate}, model={**CACHE, "retry": Retry(attempts=1)}) as world:
+    async with patient({"a": gate}, model={**CACHE, "retry": Retry(attempts=1)}) as world:
         calls = [asyncio.ensure_future(world.send()) for _ in range(4)]
         first = await gate.came()
         await until(lambda: world.plane.gateway.desk.calls == 4)
@@ -82,7 +91,7 @@ async def test_when_the_first_fails_one_of_those_who_wait_takes_over() -> None:
 
 async def test_a_stream_that_breaks_while_others_wait_is_asked_again_for_them() -> None:
     gate = Gate()
-    async with Cared({"a": gate}, model={**CACHE, "rescue": False}) as world:
+    async with patient({"a": gate}, model={**CACHE, "rescue": False}) as world:
         calls = [asyncio.ensure_future(world.send(STREAMED)) for _ in range(3)]
         first = await gate.came()
         await until(lambda: world.plane.gateway.desk.calls == 3)
@@ -102,7 +111,7 @@ async def test_a_stream_that_breaks_while_others_wait_is_asked_again_for_them() 
 async def test_what_is_wrong_with_the_call_is_everybodys_answer() -> None:
     gate = Gate()
     error = {"error": {"message": "too hot", "type": "invalid_request_error", "param": None, "code": "bad_value"}}
-    async with Cared({"a": gate}, model=CACHE) as world:
+    async with patient({"a": gate}, model=CACHE) as world:
         calls = [asyncio.ensure_future(world.send()) for _ in range(3)]
         first = await gate.came()
         await until(lambda: world.plane.gateway.desk.calls == 3)
@@ -119,7 +128,7 @@ async def test_what_is_wrong_with_the_call_is_everybodys_answer() -> None:
 async def test_a_leader_that_hangs_up_goes_on_for_those_who_wait(streamed: bool) -> None:
     gate = Gate()
     body = STREAMED if streamed else ASKED
-    async with Cared({"a": gate}, model=CACHE) as world:
+    async with patient({"a": gate}, model=CACHE) as world:
         async with calling(world.plane, body):
             first = await gate.came()
             if streamed:
@@ -149,7 +158,7 @@ async def test_a_leader_that_hangs_up_goes_on_for_those_who_wait(streamed: bool)
 
 async def test_when_the_last_who_waits_hangs_up_the_target_is_let_go() -> None:
     gate = Gate()
-    async with Cared({"a": gate}, model=CACHE) as world:
+    async with patient({"a": gate}, model=CACHE) as world:
         async with calling(world.plane, ASKED):
             first = await gate.came()
             async with calling(world.plane, ASKED):
@@ -166,7 +175,7 @@ async def test_when_the_last_who_waits_hangs_up_the_target_is_let_go() -> None:
 
 async def test_a_leader_that_is_gone_ends_with_the_last_follower() -> None:
     gate = Gate()
-    async with Cared({"a": gate}, model=CACHE) as world:
+    async with patient({"a": gate}, model=CACHE) as world:
         gone: list[bool] = []
         async with calling(world.plane, ASKED), calling(world.plane, ASKED) as leader_or_follower:
             first = await gate.came()
@@ -181,7 +190,7 @@ async def test_a_leader_that_is_gone_ends_with_the_last_follower() -> None:
 
 async def test_those_who_wait_keep_their_own_deadline() -> None:
     gate = Gate()
-    async with Cared({"a": gate}, model=CACHE) as world:
+    async with patient({"a": gate}, model=CACHE) as world:
         leader = asyncio.ensure_future(world.send())
         first = await gate.came()
         late = await world.send(ASKED, x_switchgear_timeout_s="0.1")
@@ -194,7 +203,7 @@ async def test_those_who_wait_keep_their_own_deadline() -> None:
 async def test_a_slow_reader_does_not_hold_up_those_who_wait() -> None:
     gate = Gate()
     kept = {"cache": ModelCache(ttl_s=60.0, max_answer_bytes=64 * 1024 * 1024)}
-    async with Cared({"a": gate}, model=kept) as world, calling(world.plane, STREAMED):  # who reads nothing
+    async with patient({"a": gate}, model=kept) as world, calling(world.plane, STREAMED):  # who reads nothing
         first = await gate.came()
         first.start(200)
         first.write(chunk({"content": "x" * 20}))
@@ -212,7 +221,7 @@ async def test_a_slow_reader_does_not_hold_up_those_who_wait() -> None:
 async def test_one_who_comes_while_a_slow_reader_holds_the_answer_up_sets_it_going() -> None:
     gate = Gate()
     kept = {"cache": ModelCache(ttl_s=60.0, max_answer_bytes=64 * 1024 * 1024)}
-    async with Cared({"a": gate}, model=kept) as world, calling(world.plane, STREAMED):  # who reads nothing
+    async with patient({"a": gate}, model=kept) as world, calling(world.plane, STREAMED):  # who reads nothing
         first = await gate.came()
         first.start(200)
         for _ in range(500):
@@ -229,7 +238,7 @@ async def test_one_who_comes_while_a_slow_reader_holds_the_answer_up_sets_it_goi
 
 async def test_an_answer_too_large_is_not_kept_and_lets_the_others_ask() -> None:
     gate = Gate()
-    async with Cared({"a": gate}, model={"cache": ModelCache(ttl_s=60.0, max_answer_bytes=2000)}) as world:
+    async with patient({"a": gate}, model={"cache": ModelCache(ttl_s=60.0, max_answer_bytes=2000)}) as world:
         calls = [asyncio.ensure_future(world.send(STREAMED)) for _ in range(3)]
         first = await gate.came()
         await until(lambda: world.plane.gateway.desk.calls == 3)
