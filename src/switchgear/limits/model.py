@@ -1,7 +1,6 @@
 """The words of this room: what is counted, and what a refusal says."""
 
 from enum import StrEnum
-from typing import ClassVar
 
 import msgspec
 
@@ -84,8 +83,6 @@ class Refusal(msgspec.Struct, frozen=True):
     """For people: what to do."""
     retry_after_s: float | None = None
     """When there is room again if nobody else comes, seconds; None: waiting does not help."""
-
-    refused: ClassVar[bool] = True
 
     @property
     def pending(self) -> bool:

@@ -1,7 +1,5 @@
 """What one call, or one attempt, holds of its counters from the moment it is admitted until it ends."""
 
-from typing import ClassVar
-
 import msgspec
 
 from switchgear.limits.plan import Plan
@@ -21,8 +19,6 @@ class Reservation(msgspec.Struct, eq=False, gc=False):
     flags: tuple[str, ...] = ()
     """Soft limits that it exceeds, as `limit.measure`, for the record; `limit.measure:unshared` where a hard one could not be checked."""
     over: bool = False
-
-    refused: ClassVar[bool] = False
 
     def settle(self, tokens: int | None, cost_usd: float | None, now_s: float) -> bool:
         """The call is over and really used so much; None: not known, the estimate stands. Returns whether this was its end."""
