@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 _FIRST_WAIT_S = 0.05
 _LONGEST_WAIT_S = 5.0
 _STABLE_S = 10.0
-_LIVE_S = 2.0
 _JOURNAL_S = 0.05
 
 
@@ -293,12 +292,10 @@ class Supervisor:
         if worker.channel is None:
             return {}
         try:
-            journal = await worker.tell_journal()
-            content = await worker.channel.ask("live", timeout_s=_LIVE_S)
+            content, journal = await worker.live()
         except ChannelError as error:
             log.warning("worker %d does not tell its state: %s", worker.number, error)
             return {}
         state = msgspec.msgpack.decode(content, type=dict[str, Any])
-        journal = worker.journal.status()
         state["journal"] = msgspec.to_builtins(msgspec.structs.replace(journal, lost=journal.lost + state.pop("lost")))
         return state

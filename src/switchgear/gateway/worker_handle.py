@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from switchgear.core.record import Record
-from switchgear.gateway.channel import Answer, Channel, ChannelError
+from switchgear.gateway.channel import Answer, Channel, ChannelClosed, ChannelError
 from switchgear.gateway.recorder import keep
 from switchgear.gateway.sketching import take
 from switchgear.gateway.worker import Drain, Start
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _START_S = 30.0
 _DRAIN_ANSWER_S = 5.0
 _TELL_S = 2.0
+_LIVE_S = 2.0
 _AFTER_DRAIN_S = 15.0
 """What a worker may take to close after its calls have ended: its last records are sent and kept then."""
 
@@ -106,6 +107,16 @@ class WorkerHandle:
                 except ChannelError:
                     self._told_healthy = not status.healthy  # it is told again
             return status
+
+    async def live(self) -> tuple[msgspec.Raw, Status]:
+        """Its live state, and its journal's: one that it acts upon when this is read. Raises ChannelError when it does not answer."""
+        if self.channel is None:
+            raise ChannelClosed("the worker is not serving")
+        content = await self.channel.ask("live", timeout_s=_LIVE_S)
+        return (
+            content,
+            await self.tell_journal(),
+        )  # in this order: the journal may begin to fail while the worker answers
 
     async def ended(self) -> int | None:
         """Wait until the process has ended; its status. None where there is none."""
