@@ -113,10 +113,8 @@ class WorkerHandle:
         if self.channel is None:
             raise ChannelClosed("the worker is not serving")
         content = await self.channel.ask("live", timeout_s=_LIVE_S)
-        return (
-            content,
-            await self.tell_journal(),
-        )  # in this order: the journal may begin to fail while the worker answers
+        # Told afterwards: the journal may begin to fail while the worker answers.
+        return content, await self.tell_journal()
 
     async def ended(self) -> int | None:
         """Wait until the process has ended; its status. None where there is none."""
