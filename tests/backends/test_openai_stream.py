@@ -50,6 +50,18 @@ def test_a_stream_of_text() -> None:
     assert (follow.text, follow.whole, follow.finish_reason) == (["a"], True, "length")
 
 
+@pytest.mark.parametrize("endpoint", [CHAT, COMPLETIONS])
+def test_an_empty_finish_reason_ends_nothing(endpoint: Endpoint) -> None:
+    piece = {"delta": {"content": "a"}} if endpoint is CHAT else {"text": "a"}
+    follow = reader(endpoint)
+    for _ in range(2):
+        data = json.dumps({"id": "x", "choices": [{"index": 0, **piece, "finish_reason": ""}]}).encode()
+        assert follow.read(data) is Step.TOKEN
+        assert not follow.whole
+    assert follow.read(b"[DONE]") is Step.END
+    assert not follow.whole
+
+
 def test_usage_may_come_with_the_last_piece_of_content() -> None:
     follow = reader()
     assert follow.read(delta("a", end="stop", usage=USAGE)) is Step.TOKEN

@@ -225,6 +225,16 @@ async def test_a_place_that_answers_something_else_is_replaced_unseen(
     assert record.attempts[0].status == status
 
 
+async def test_a_stream_whose_pieces_have_an_empty_finish_reason_is_not_whole_when_it_is_cut() -> None:
+    pieces = [chunk({"role": "assistant", "content": "hi"}, ""), chunk({"content": " you"}, "")]
+    async with recording(streams(*pieces)) as place, Plane("a", urls={"a": place.base_url}) as plane:
+        with pytest.raises(openai.APIError):
+            await plane.stream()
+        assert (await plane.record()).error == "stream_broken"
+        place.answer = streams(*pieces, chunk({}, "stop"), DONE)
+        assert await plane.stream() == "hi you"
+
+
 async def test_a_content_type_may_be_written_in_any_case() -> None:
     head = b"Content-Type: Text/Event-Stream; charset=UTF-8\r\n"
     async with (

@@ -196,7 +196,7 @@ class CompletionReader:
                 self.plain = False
             if self._choices != 1:
                 self._seen.add(choice.index)
-            if choice.finish_reason is not None:
+            if choice.finish_reason:  # some write an empty one where OpenAI has null: nothing is finished by it
                 self.finish_reason = choice.finish_reason
                 self._finished.add(choice.index)
                 self.whole = len(self._finished) >= self._choices
