@@ -10,11 +10,12 @@ from switchgear.core.snapshot import Snapshot
 from switchgear.core.tasks import TaskOwner
 from switchgear.gateway.app import Gateway
 from switchgear.gateway.table import Builder, Target
-from switchgear.wire.errors import ExchangeError
 from switchgear.wire.fetch import fetch
 
 log = logging.getLogger(__name__)
 _EVERY_S = 60.0
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding raises: not JSON or not the shape, not UTF-8, nested too deeply."""
 
 
 class _Meta(msgspec.Struct):
@@ -73,20 +74,19 @@ class Prober:
         first = targets[0]
         try:
             windows = await context_windows(first)
-        except (SwitchgearError, ExchangeError, msgspec.MsgspecError) as error:
+            self._builder.live.windows[first.backend.base_url] = windows
+            self._gateway.serve(self._builder.build(self._gateway.table.snapshot))
+        except (SwitchgearError, *_UNREADABLE) as error:
             log.warning("backend %s does not tell its models: %s", first.backend_name, error)
             return False
-        known = self._builder.live.windows
         for target in targets:
             if target.model in windows:
-                known[target.name] = windows[target.model]
                 log.info("backend %s: %s has a window of %d tokens", *target.name, windows[target.model])
-        self._gateway.serve(self._builder.build(self._gateway.table.snapshot))
         return True
 
 
 async def context_windows(target: Target) -> dict[str, int]:
-    """Context windows in tokens by model, as the target's backend reports them. Raises ExchangeError or msgspec.MsgspecError."""
+    """Context windows in tokens by model, as the target's backend reports them. Raises ExchangeError, or what decoding raises."""
     path, headers = target.adapter.models_request()
     answer = await fetch(target.pool, "GET", path, headers=headers, connect_s=target.timeouts.connect_s, total_s=10.0)
     cards = msgspec.json.decode(answer.body, type=_ModelList).data

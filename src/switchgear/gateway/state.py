@@ -72,8 +72,8 @@ class LiveState:
         self.backends: dict[str, BackendState] = {}
         self.targets: dict[tuple[str, str], TargetState] = {}
         self.models: dict[str, ModelState] = {}
-        self.windows: dict[tuple[str, str], int] = {}
-        """Context windows that backends told of, in tokens, by backend and model."""
+        self.windows: dict[str, dict[str, int]] = {}
+        """Context windows that places told of, in tokens by model: by base URL, since what another place told says nothing of this one."""
 
     def backend(self, name: str, backend: Backend) -> BackendState:
         """The state of a backend, with the bound that its present settings give."""
@@ -107,9 +107,15 @@ class LiveState:
             state = self.models[name] = fresh
         return state
 
-    def forget_all_but(self, targets: set[tuple[str, str]], models: set[str]) -> None:
+    def window(self, model: str, backend: Backend) -> int | None:
+        """What the backend told of its model's context window, tokens; None where it did not, or is not to be asked."""
+        return self.windows.get(backend.base_url, {}).get(model) if backend.probe else None
+
+    def forget_all_but(self, targets: set[tuple[str, str]], models: set[str], base_urls: set[str]) -> None:
         """Drop what the present snapshot does not name."""
         for target in self.targets.keys() - targets:
             del self.targets[target]
         for model in self.models.keys() - models:
             del self.models[model]
+        for base_url in self.windows.keys() - base_urls:
+            del self.windows[base_url]

@@ -388,7 +388,7 @@ class Builder:
                         made[target.backend][1],
                         self.live.target(target.backend, target.model, snapshot.backends[target.backend]),
                         self.live.backend(target.backend, snapshot.backends[target.backend]),
-                        self.live.windows.get((target.backend, target.model)),
+                        self.live.window(target.model, snapshot.backends[target.backend]),
                     )
                     for target in model.targets
                 ),
@@ -400,7 +400,8 @@ class Builder:
             if name not in made or made[name][1] is not pool:
                 pool.close_idle()
         self._pools = {name: (identity, pool) for name, (identity, pool, _) in made.items()}
-        self.live.forget_all_but({t.name for route in routes.values() for t in route.targets}, set(routes))
+        names = {target.name for route in routes.values() for target in route.targets}
+        self.live.forget_all_but(names, set(routes), {backend.base_url for backend in snapshot.backends.values()})
         pools = {name: pool for name, (_, pool, _) in made.items()}
         limiter = Limiter(snapshot.limits, self.shares)
         callers = [(key.name, key.team) for key in snapshot.keys]
