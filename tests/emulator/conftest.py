@@ -68,7 +68,7 @@ def ask() -> Callable[..., Awaitable[Seen]]:
 
 async def _ask(
     place: Emulator,
-    body: dict[str, Any] | None,
+    body: dict[str, Any] | bytes | None,
     *,
     path: str = "/v1/chat/completions",
     method: str = "POST",
@@ -78,7 +78,7 @@ async def _ask(
 ) -> Seen:
     """Send one request and read until the answer is whole, the connection ends, or nothing has come for `patience_s`."""
     reader, writer = await asyncio.open_connection(place.address.host, place.address.port)
-    data = b"" if body is None else json.dumps(body).encode()
+    data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     lines = [f"{method} {path} HTTP/1.1", "host: place", f"content-length: {len(data)}"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     if fault:

@@ -58,6 +58,27 @@ async def test_bad_rules_are_refused_and_the_old_ones_stay(place: Emulator, ask:
     assert [rule["fault"]["kind"] for rule in (await control(ask, place, "GET"))[1]["rules"]] == ["no_usage"]
 
 
+DEEP = b"[" * 5000 + b"]" * 5000
+
+
+@pytest.mark.parametrize("body", [DEEP, b'["\xff"]', b"[" * 700 + b"]" * 700 + b"]", b"{"])
+async def test_rules_that_are_no_json_are_refused(place: Emulator, ask: Ask, body: bytes) -> None:
+    seen = await ask(place, body, path="/emulator/faults", method="PUT")
+    assert (seen.status, json.loads(seen.body)["error"]["code"]) == (400, "invalid_fault")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model": "llama-8b", "messages": %b}' % DEEP,
+        b'{"model": "llama-\xff"}',
+        b'{"model": "llama-8b", "emulator_fault": %b}' % (b"[" * 700 + b"1" + b"]" * 700),
+    ],
+)
+async def test_a_body_that_is_no_json_is_refused(place: Emulator, ask: Ask, body: bytes) -> None:
+    assert (await ask(place, body)).status == 400
+
+
 async def test_a_schedule_follows_the_clock(ask: Ask) -> None:
     clock = ManualClock()
     async with Emulator(profile="cloud", models=["gpt-x"], speed=1000, clock=clock) as place:
@@ -210,6 +231,12 @@ def test_settings_that_make_no_place_are_refused() -> None:
         Settings(profile="cloud", models=())
     with pytest.raises(EmulatorError, match="speed is 0"):
         Settings(profile="cloud", models=("gpt-x",), speed=0)
+    with pytest.raises(EmulatorError, match="requests_per_minute is 0; give at least 1"):
+        Settings(profile="cloud", models=("gpt-x",), requests_per_minute=0)
+    with pytest.raises(EmulatorError, match="requests_per_minute is nan"):
+        Settings(profile="cloud", models=("gpt-x",), requests_per_minute=float("nan"))
+    with pytest.raises(EmulatorError, match="has no name; write NAME=SPEC"):
+        Place(Settings(profile="cloud", models=("=gpt-x",)), clock)
 
 
 def test_models_share_the_memory_and_names_may_be_anything() -> None:

@@ -62,7 +62,10 @@ def test_several_faults_with_parameters() -> None:
     [
         ("stal", "'stal' is unknown; choose one of none, connect_reset"),
         ("stall;after_token=5", "unknown field `after_token`"),
-        ("stall;after_tokens=-1", "after_tokens is negative"),
+        ("stall;after_tokens=-1", "after_tokens is -1; give a finite number, 0 or more"),
+        ("slow;multiplier=nan", "multiplier is nan"),
+        ("slow_first_token;delay_s=inf", "delay_s is inf"),
+        ("status;retry_after_s=nan", "retry_after_s is nan"),
         ("stall;after_tokens=many", "Expected `int`"),
         ("status;code=200", "give 400 to 599"),
         ("flap;period_s=10;down_s=20", "down_s must be above 0 and at most period_s"),

@@ -15,6 +15,7 @@ from rich.table import Table
 from switchgear.core.errors import SwitchgearError
 from switchgear.emulator.errors import EmulatorError
 from switchgear.emulator.faults import KINDS
+from switchgear.emulator.requests import UNREADABLE
 from switchgear.emulator.server import Emulator
 from switchgear.hardware.catalogue import models, profiles
 from switchgear.hardware.model import Figure, Precision, Profile
@@ -140,7 +141,7 @@ def _rules(file: Path | None) -> Any:
         return None
     try:
         return msgspec.json.decode(file.read_bytes())
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise EmulatorError(f"{file}: {error}; give a JSON list of rules") from error
 
 

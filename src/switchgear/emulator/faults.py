@@ -4,6 +4,7 @@ Each is written as JSON, `{"kind": "stall", "after_tokens": 5}`, or as text, `st
 joined by commas. `at` limits a fault to the place of that name, so that one request can pass several places and fail at one.
 """
 
+import math
 from collections.abc import Iterable
 from email.utils import formatdate
 from typing import Any, Literal
@@ -20,8 +21,8 @@ class _Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            if isinstance(value, int | float) and value < 0:
-                raise ValueError(f"{name} is negative")
+            if isinstance(value, int | float) and not 0 <= value < math.inf:
+                raise ValueError(f"{name} is {value}; give a finite number, 0 or more")
 
 
 class NoFault(_Fault, frozen=True, tag="none"):

@@ -62,6 +62,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise EmulatorError("no model; give at least one, for example llama-8b")
         if self.max_batch < 1:
             raise EmulatorError(f"max_batch is {self.max_batch}; give at least 1")
+        if self.requests_per_minute is not None and not self.requests_per_minute >= 1:
+            raise EmulatorError(f"requests_per_minute is {self.requests_per_minute}; give at least 1")
 
     def __repr__(self) -> str:
         return f"Settings(profile={self.profile!r}, models={self.models!r}, name={self.name!r})"  # without the key
@@ -147,6 +149,8 @@ class Place:
     def _serve(self, text: str) -> Served:
         names, _, fault = text.partition("!")
         name, _, spec_name = names.partition("=")
+        if not name:
+            raise EmulatorError(f"model {text!r} has no name; write NAME=SPEC, for example mine=llama-8b")
         spec = model_spec(spec_name or name)
         if self.world is None:
             engine: Engine
@@ -198,5 +202,5 @@ def request_faults(raw: Any) -> tuple[Fault, ...]:
     """Faults that a request brings. Raises ApiError (400) where they cannot be read."""
     try:
         return parse_faults(raw)
-    except EmulatorError as error:
+    except (EmulatorError, RecursionError) as error:
         raise ApiError(400, str(error), param="emulator_fault", error_code="invalid_fault") from error

@@ -10,6 +10,8 @@ from switchgear.emulator.tokens import IMAGE_TOKENS, count_tokens
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding a stranger's JSON raises: not JSON, not UTF-8, nested too deeply."""
 MOST_CHOICES = 128
 MOST_TOP_LOGPROBS = 20
 
@@ -105,7 +107,7 @@ def read(body: bytes, kind: type[T]) -> T:
         message, _, path = str(error).partition(" - at `$")
         param = path.rstrip("`").lstrip(".") or None
         raise ApiError(400, f"Invalid request: {message}.", param=param) from error
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise ApiError(400, f"We could not parse the JSON body of your request: {error}.") from error
 
 

@@ -20,7 +20,7 @@ from switchgear.emulator.health import HEALTH, TEXT, Publishes, Told, dcgm_text,
 from switchgear.emulator.jobs import ENDPOINTS, prepare
 from switchgear.emulator.place import Place, Served, request_faults
 from switchgear.emulator.presence import Presence
-from switchgear.emulator.requests import Body, read
+from switchgear.emulator.requests import UNREADABLE, Body, read
 from switchgear.emulator.rules import parse_rules
 from switchgear.wire.exchange import JSON, Exchange, header
 
@@ -105,7 +105,7 @@ class Service:
         try:
             raw = msgspec.json.decode(exchange.body)
             self.set_faults(raw["rules"] if isinstance(raw, dict) and "rules" in raw else raw)
-        except (msgspec.DecodeError, EmulatorError) as error:
+        except (*UNREADABLE, EmulatorError) as error:
             exchange.reply(400, ApiError(400, str(error), param="rules", error_code="invalid_fault").body())
         else:
             self._get_faults(exchange)
