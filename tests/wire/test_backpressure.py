@@ -223,6 +223,28 @@ async def test_a_slow_reader_of_a_last_answer_gets_all_of_it() -> None:
             assert await caller.ended() == body
 
 
+@pytest.mark.parametrize("close", [b"", b"Connection: close\r\n"], ids=["kept", "last"])
+async def test_a_caller_that_reads_steadily_has_all_the_time_it_takes(close: bytes) -> None:
+    body = b"x" * 30_000_000
+    limits = Limits(keep_alive_s=0.3, linger_s=0.1)
+    server = Server(lambda exchange: exchange.reply(200, body), limits=limits)
+    async with serving(server) as address:
+        caller = Caller(address)
+        caller.limit = 1024
+        async with caller:
+            await caller.send(b"GET / HTTP/1.1\r\nHost: a\r\n%b\r\n" % close)
+            status, _ = await caller.head()
+            assert status == 200
+            loop = asyncio.get_running_loop()
+            began_s, read = loop.time(), 0
+            while read < len(body):
+                resting = asyncio.Event()
+                loop.call_later(0.1, resting.set)
+                await resting.wait()
+                read += len(await caller.reader.readexactly(min(3_000_000, len(body) - read)))
+            assert loop.time() - began_s > 2 * limits.keep_alive_s
+
+
 async def test_requests_for_answers_that_nobody_reads_are_not_taken_in_without_bound() -> None:
     limits = Limits(write_buffer_bytes=32 * 1024, body_bytes=300_000)
     server = Server(lambda exchange: exchange.reply(200, b"x" * 10_000), limits=limits)

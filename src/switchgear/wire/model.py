@@ -23,7 +23,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     body_idle_s: Seconds = 20.0
     """Seconds without a further byte of the body; then 408."""
     keep_alive_s: Seconds = 75.0
-    """Seconds that a connection may stay open between two requests; then it is closed without a word."""
+    """Seconds that a connection may stay open between two requests, then it is closed without a word; or without reading of its answer."""
     connections: Count = 10_000
     """Open connections of one process; one more is answered 429 and closed."""
     linger_s: Annotated[float, msgspec.Meta(ge=0)] = 1.0

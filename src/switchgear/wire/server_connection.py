@@ -42,6 +42,7 @@ class ServerConnection(RequestReader, asyncio.Protocol):
         "_pumping",
         "_short",
         "_timer",
+        "_unread",
         "peer_certificate",
         "peer_certificate_der",
         "plain",
@@ -68,6 +69,8 @@ class ServerConnection(RequestReader, asyncio.Protocol):
         self._pumping = False
         self._lingering = False
         self._linger_until = 0.0
+        self._unread = 0
+        """Bytes of answers that had not left when that was last looked at."""
         self._deadline = math.inf
         self._timer = LazyTimer(loop, self._limit, self._expired)
 
@@ -183,7 +186,8 @@ class ServerConnection(RequestReader, asyncio.Protocol):
                     self._await_request()
                     break
             if self.stalled and self._active is None and not self._lingering:
-                self._arm(self._limits.keep_alive_s)  # a reader that never reads is cut then
+                self._reads_on()
+                self._arm(self._limits.keep_alive_s)  # a reader that reads nothing meanwhile is cut then
         finally:
             self._pumping = False
 
@@ -302,6 +306,7 @@ class ServerConnection(RequestReader, asyncio.Protocol):
         self._held.clear()
         if transport is None:
             return
+        self._reads_on()
         self._linger_until = self._loop.time() + self._limits.keep_alive_s
         if linger and transport.can_write_eof():
             if self._paused:
@@ -309,7 +314,7 @@ class ServerConnection(RequestReader, asyncio.Protocol):
             transport.write_eof()
             self._arm(self._limits.linger_s)
         else:
-            self._arm(self._limits.keep_alive_s)  # a reader that never reads is cut then
+            self._arm(self._limits.keep_alive_s)  # a reader that reads nothing meanwhile is cut then
             transport.close()
 
     def close_if_idle(self) -> None:
@@ -347,17 +352,27 @@ class ServerConnection(RequestReader, asyncio.Protocol):
     def _limit(self) -> float:
         return self._deadline if self._active is None or self._lingering else math.inf
 
+    def _reads_on(self) -> bool:
+        """Whether the caller has read of its answers since this was last asked."""
+        before, self._unread = self._unread, self.transport.get_write_buffer_size() if self.transport is not None else 0
+        return self._unread < before
+
     def _expired(self) -> None:
         transport = self.transport
         if transport is None:
             return
         if self._lingering:
-            if transport.get_write_buffer_size() and self._loop.time() < self._linger_until:
+            if self._reads_on():
+                self._linger_until = self._loop.time() + self._limits.keep_alive_s
+            if self._unread and self._loop.time() < self._linger_until:
                 self._arm(self._limits.linger_s)  # the caller is still reading its answer
             else:
                 transport.abort()
         elif self.stalled:
-            self.abort()
+            if self._reads_on():
+                self._arm(self._limits.keep_alive_s)
+            else:
+                self.abort()
         elif self._exchange is not None:
             self._refuse(RefusedRequest(408, "body_timeout", "The body stopped arriving."))
         elif self._in_head:
