@@ -14,11 +14,12 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
-from tests.core.sample_records import AT_S, all_samples, answered, described
+from rich.console import Console
+from tests.core.sample_records import AT_S, all_samples, answered, described, escalated, rescued
 
 from switchgear.cli import main
 from switchgear.cli.record_filter import parse_moment
-from switchgear.cli.record_output import CSV_COLUMNS, printable
+from switchgear.cli.record_output import CSV_COLUMNS, printable, table_of
 from switchgear.core.clock import ManualClock
 from switchgear.core.record import Outcome, Record, encode_record
 from switchgear.journal.frame import framed
@@ -123,6 +124,35 @@ def test_csv(state: Path) -> None:
     assert rows[1]["outcome"] == "refused"
 
 
+def test_what_a_record_lists_is_told_in_words_not_in_pythons(tmp_path: Path) -> None:
+    keep(tmp_path, [escalated()])
+    (row,) = csv.DictReader(io.StringIO(run("records", "--export", "csv", state=tmp_path).stdout))
+    assert (row["findings"], row["answer_findings"]) == ("email:2", "aws_key:1")
+    assert (row["flags"], row["screen_rules"]) == ("gentle.requests_per_minute", "no-mail")
+    assert row["standings"] == "good unknown"
+    assert not set("[]()") & set("".join(row.values()))
+    (told,) = json.loads(run("records", "--json", state=tmp_path).stdout)
+    assert told["findings"] == [{"type": "email", "count": 2, "offsets": [[0, 10, 30], [1, 0, 12]]}]
+    assert told["answer_findings"] == [{"type": "aws_key", "count": 1, "offsets": [[0, 5, 25]]}]
+
+
+def test_a_narrow_terminal_loses_columns_but_no_id() -> None:
+    records = [answered(), rescued(), escalated()]
+    before: list[str] = []
+    for width in (200, 120, 100, 80):
+        table, left_out = table_of(records, width)
+        assert left_out[: len(before)] == before  # always the same ones first
+        before = left_out
+        assert (width == 200) == (not left_out)
+        console = Console(width=width, file=io.StringIO())
+        console.print(table)
+        assert isinstance(console.file, io.StringIO)
+        shown = console.file.getvalue()
+        assert all(record.call in shown for record in records)
+        assert "\N{HORIZONTAL ELLIPSIS}" not in shown
+    assert {"call", "answered by", "outcome", "error"} == {column.header for column in table.columns} - {"status"}
+
+
 def test_an_export_can_be_limited_to_the_newest(state: Path) -> None:
     lines = run("records", "--export", "jsonl", "--limit", 2, state=state).stdout.splitlines()
     assert [json.loads(line)["call"][-1] for line in lines] == ["5", "4"]
@@ -215,6 +245,8 @@ def test_the_state_directory_from_a_configuration(state: Path, tmp_path: Path) -
         ["--limit", "-1"],
         ["--follow", "--count"],
         ["--follow", "--export", "csv"],
+        ["--export", "csv", "--json"],
+        ["--export", "csv", "--count"],
     ],
 )
 def test_options_that_make_no_sense(state: Path, arguments: list[str]) -> None:

@@ -4,20 +4,31 @@ A record holds what callers wrote (the model's name), so nothing of it may act: 
 """
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
 from typing import Any
 
 import msgspec
+from rich.cells import cell_len
+from rich.console import JustifyMethod, OverflowMethod
 from rich.table import Table
 from rich.text import Text
 
-from switchgear.core.record import Attempt, Record
+from switchgear.core.record import Attempt, Outcome, Record
+from switchgear.core.screening import Found
 from switchgear.gateway.story import amount, duration, moment, usd
 
 _LEFT_OUT = ("candidates", "ruled_out", "attempts")
 _SIMPLE = tuple(field for field in Record.__struct_fields__ if field not in _LEFT_OUT)
 CSV_COLUMNS = ("at", *_SIMPLE, "candidates", "ruled_out", "attempts")
+_MOST_CELLS = 30
+"""Where a name that is too long ends; the id of a call never does: `explain` wants it whole."""
+_COLUMNS = (
+    "at (UTC)", "call", "key", "model", "answered by", "attempts", "outcome", "status", "ttft", "time", "tokens", "cost", "error",
+)  # fmt: skip
+_FIGURES = {"ttft", "time", "tokens", "cost"}
+_SPARED = ("ttft", "tokens", "key", "attempts", "model", "cost", "time", "at (UTC)", "status")
+"""What a narrow terminal goes without, the first of them first."""
 _COLOURS = {"refused": "yellow", "cancelled": "yellow", "failed": "red", "broken": "red"}
 
 
@@ -27,6 +38,8 @@ def as_mapping(record: Record) -> dict[str, Any]:
     mapping["candidates"] = [{"backend": backend, "model": model} for backend, model in record.candidates]
     mapping["ruled_out"] = [msgspec.structs.asdict(target) for target in record.ruled_out]
     mapping["attempts"] = [_attempt(attempt) for attempt in record.attempts]
+    for name in ("findings", "answer_findings"):
+        mapping[name] = [msgspec.structs.asdict(found) for found in getattr(record, name)]
     return mapping
 
 
@@ -56,8 +69,7 @@ def csv_lines(records: Iterable[Record]) -> Iterator[str]:
 def _rows(records: Iterable[Record]) -> Iterator[tuple[object, ...]]:
     yield CSV_COLUMNS
     for record in records:
-        simple = [getattr(record, name) for name in _SIMPLE]
-        simple[_SIMPLE.index("outcome")] = record.outcome.value
+        simple = [_plain(getattr(record, name)) for name in _SIMPLE]
         simple[_SIMPLE.index("cost_usd")] = "unpriced" if record.cost_usd is None else record.cost_usd
         yield (
             moment(record.at_s),
@@ -66,6 +78,12 @@ def _rows(records: Iterable[Record]) -> Iterator[tuple[object, ...]]:
             " ".join(f"{out.backend}/{out.model}:{out.reason}" for out in record.ruled_out),
             " ".join(f"{a.backend}/{a.model}:{a.kind.value}:{a.error or a.outcome.value}" for a in record.attempts),
         )
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, list):
+        return " ".join(f"{one.type}:{one.count}" if isinstance(one, Found) else str(one) for one in value)
+    return value.value if isinstance(value, Outcome) else value
 
 
 def _harmless(cell: object) -> object:
@@ -81,24 +99,37 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
-def new_table() -> Table:
-    """An empty table for `add_row`."""
+def table_of(records: Sequence[Record], width: int) -> tuple[Table, list[str]]:
+    """Records as a table that a terminal of `width` cells can show, and the columns that it was too narrow for."""
+    rows = [tuple(printable(cell) for cell in _cells(record)) for record in records]
+    left_out = _too_many(rows, width)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("at (UTC)", "call", "key", "model", "answered by"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=30)
-    for name in ("attempts", "outcome", "status"):
-        table.add_column(name, no_wrap=True)
-    for name in ("ttft", "time", "tokens", "cost"):
-        table.add_column(name, no_wrap=True, justify="right")
-    table.add_column("error", overflow="fold")
-    return table
+    for name in _COLUMNS:
+        if name not in left_out:
+            long = None if name in ("call", "error") else _MOST_CELLS
+            overflow: OverflowMethod = "fold" if name == "error" else "ellipsis"
+            justify: JustifyMethod = "right" if name in _FIGURES else "left"
+            table.add_column(name, no_wrap=name != "error", overflow=overflow, max_width=long, justify=justify)
+    for record, row in zip(records, rows, strict=True):
+        # As Text: what a caller wrote must not be read as markup either.
+        cells = (Text(cell) for name, cell in zip(_COLUMNS, row, strict=True) if name not in left_out)
+        table.add_row(*cells, style=_COLOURS.get(record.outcome.value, ""))
+    return table, left_out
 
 
-def add_row(table: Table, record: Record) -> None:
-    """One record as one row."""
-    # As Text: what a caller wrote must not be read as markup either.
-    cells = (Text(printable(cell)) for cell in _cells(record))
-    table.add_row(*cells, style=_COLOURS.get(record.outcome.value, ""))
+def _too_many(rows: Sequence[tuple[str, ...]], width: int) -> list[str]:
+    widths = {
+        name: max(cell_len(name), *(min(cell_len(cell), _MOST_CELLS) for cell in column))
+        for name, *column in zip(_COLUMNS, *rows, strict=True)
+    }
+    needed = sum(widths.values()) + 2 * (len(widths) - 1)
+    left_out: list[str] = []
+    for name in _SPARED:
+        if needed <= width:
+            break
+        needed -= widths[name] + 2
+        left_out.append(name)
+    return left_out
 
 
 def line(record: Record) -> str:

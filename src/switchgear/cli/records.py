@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from switchgear.cli.record_filter import Filter, parse_moment
-from switchgear.cli.record_output import add_row, as_mapping, csv_lines, json_line, new_table, printable
+from switchgear.cli.record_output import as_mapping, csv_lines, json_line, printable, table_of
 from switchgear.cli.record_output import line as text_line
 from switchgear.core.clock import SystemClock
 from switchgear.core.record import Outcome, Record, decode_record
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 _SHOWN = 50
 _POLL_S = 0.2
-_PIPE_WIDTH = 200
+_PIPE_WIDTH = 400
 
 
 def _where(command: Callable[P, T]) -> Callable[..., T]:
@@ -115,6 +115,8 @@ def records(reader: Reader, **options: Any) -> None:
     limit: int | None = options["limit"]
     if options["follow"] and (options["count"] or options["export"]):
         raise click.UsageError("--follow lists; it cannot be combined with --count or --export.")
+    if options["export"] and (options["count"] or options["as_json"]):
+        raise click.UsageError("--export writes a form of its own; leave --count and --json out.")
     if options["count"]:
         click.echo(_count(reader, wanted, limit))
     elif options["follow"]:
@@ -238,10 +240,11 @@ def _show(found: list[Record]) -> None:
     if not found:
         click.echo("No record matches.", err=True)
         return
-    table = new_table()
-    for record in found:
-        add_row(table, record)
-    _console().print(table)
+    console = _console()
+    table, left_out = table_of(found, console.width)
+    console.print(table)
+    if left_out:
+        click.echo(f"too narrow for: {', '.join(left_out)}; --json and --export have all", err=True)
 
 
 def _console() -> Console:
