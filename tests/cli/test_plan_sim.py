@@ -100,6 +100,11 @@ def test_policies_that_cannot_be_used_are_told_with_the_file(calls: str, ruled: 
     assert "rules.cedar: cannot be read" in plan("replay", ruled, "--generate", calls, code=1)
 
 
+def test_a_generator_that_is_no_text_is_told_with_the_file(tmp_path: Path) -> None:
+    (tmp_path / "calls.toml").write_bytes(b'rate_per_s = "\xff"\n')
+    assert "calls.toml: " in plan("replay", FLEET, "--generate", str(tmp_path / "calls.toml"), code=1)
+
+
 def test_size_and_bottleneck_and_site(calls: str) -> None:
     got = as_json("size", FLEET, "--place", "floor", "--generate", calls, "--ttft-p99", "1", "--cloud-share", "0")
     assert got["units_n_plus_1"] > got["units"] >= 1

@@ -86,7 +86,20 @@ def test_nvidia_smi_names_with_and_without_units() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"hello", b"<html>", b"{", b"{}", b"[1]", b'{"gpus": 3}', b"up 1\n", b"\xff\xfe{"]
+    "body",
+    [
+        b"",
+        b"hello",
+        b"<html>",
+        b"{",
+        b"{}",
+        b"[1]",
+        b'{"gpus": 3}',
+        b"up 1\n",
+        b"\xff\xfe{",
+        b'{"gpus": "\xff"}',
+        b'{"gpus":' + b"[" * 5000,
+    ],
 )
 def test_what_is_no_telemetry_is_an_error_and_nothing_else(body: bytes) -> None:
     with pytest.raises(Unreadable):

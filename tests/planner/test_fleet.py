@@ -48,11 +48,12 @@ def test_the_example_can_be_read() -> None:
         (FILE + 'faults = [{ kind = "outage", start_s = 0.0, lasts_s = 5.0, every_s = 5.0 }]\n', "never ends"),
         (FILE + 'faults = [{ kind = "outage", start_s = 0.0, lasts_s = 5.0, units = 9 }]\n', "9 units of 1"),
         ("model =", "no TOML"),
+        ('model = "\udcff"\n', "no TOML"),  # a byte that is no UTF-8
     ],
 )
 def test_what_is_wrong_in_a_file_is_said(tmp_path: Path, text: str, said: str) -> None:
     file = tmp_path / "fleet.toml"
-    file.write_text(text)
+    file.write_text(text, errors="surrogateescape")
     with pytest.raises(BadFleet) as refused:
         read_fleet(file)
     assert said in str(refused.value)

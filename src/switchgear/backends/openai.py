@@ -13,7 +13,6 @@ from switchgear.backends.model import Answer, Fields, StreamReader
 from switchgear.backends.openai_errors import shaped_error, verdict
 from switchgear.backends.openai_shapes import (
     NULL,
-    UNREADABLE,
     Completion,
     Embeddings,
     Raw,
@@ -25,6 +24,7 @@ from switchgear.backends.openai_shapes import (
 )
 from switchgear.backends.openai_stream import CompletionReader, ResponsesReader
 from switchgear.backends.retry_after import parse_retry_after
+from switchgear.core.decoding import UNREADABLE
 from switchgear.core.snapshot import ContinueTurn, Endpoint
 
 _CONSTRAINTS = (

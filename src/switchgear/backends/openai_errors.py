@@ -3,7 +3,8 @@
 import msgspec
 
 from switchgear.backends.errors import Verdict
-from switchgear.backends.openai_shapes import UNREADABLE, decode_any
+from switchgear.backends.openai_shapes import decode_any
+from switchgear.core.decoding import UNREADABLE
 
 _AGAIN = frozenset((408, 425, 429))
 _ELSEWHERE = frozenset((401, 402, 403, 404, 405, 407))

@@ -6,12 +6,11 @@ from typing import Any
 import msgspec
 
 from switchgear.backends.model import Usage
+from switchgear.core.decoding import UNREADABLE
 
 Raw = msgspec.Raw
 ABSENT = Raw()
 NULL = Raw(b"null")
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding raises: not JSON or not the shape, not UTF-8, nested too deeply."""
 decode_any = msgspec.json.Decoder().decode
 
 

@@ -10,7 +10,6 @@ from switchgear.backends.model import SPECIAL, Step, Usage
 from switchgear.backends.openai_shapes import (
     ABSENT,
     NULL,
-    UNREADABLE,
     Raw,
     ReportedUsage,
     Response,
@@ -19,6 +18,7 @@ from switchgear.backends.openai_shapes import (
     encoded,
     finish_reason,
 )
+from switchgear.core.decoding import UNREADABLE
 
 _EVENT = re.compile(rb"data: (\{[^\r\n]*\})\n\n").fullmatch
 _CONTENT = re.compile(rb'"content": ?"').search

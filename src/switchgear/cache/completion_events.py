@@ -4,9 +4,10 @@ from typing import Any
 
 import msgspec
 
+from switchgear.core.decoding import UNREADABLE
+
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _DONE = b"data: [DONE]\n\n"
 
 
@@ -22,7 +23,7 @@ def as_stream(whole: bytes, *, chat: bool, include_usage: bool) -> bytes | None:
         for choice in choices:
             told = _chat_choice(choice) if chat else [choice]
             events += [{**head, "choices": [part], **tail} for part in told]
-    except (*_UNREADABLE, KeyError, TypeError, AttributeError):
+    except (*UNREADABLE, KeyError, TypeError, AttributeError):
         return None
     if include_usage and usage is not None:
         events.append({**head, "choices": [], "usage": usage})

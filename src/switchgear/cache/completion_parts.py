@@ -5,9 +5,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from switchgear.core.decoding import UNREADABLE
+
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _HEAD = ("id", "created", "model", "system_fingerprint", "service_tier")
 """Fields of each chunk that are the answer's. Others (padding against eavesdroppers, timings) are the stream's own."""
 _TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
@@ -55,7 +56,7 @@ def assembled(events: Iterable[bytes], *, chat: bool) -> bytes | None:
             if not stream.take_text(data) and data != b"[DONE]":
                 stream.take(_decode(data))
         return _encode(stream.whole())
-    except (*_UNREADABLE, _NotUnderstood):
+    except (*UNREADABLE, _NotUnderstood):
         return None
 
 
@@ -70,7 +71,7 @@ class _Stream:
         """The short way for what most events are, a piece of text of a choice that has begun; False, and nothing taken in, for all else."""
         try:
             part = _decode_text(data).choices[0]
-        except _UNREADABLE:
+        except UNREADABLE:
             return False
         choice = self._choices.get(part.index)
         if choice is None:

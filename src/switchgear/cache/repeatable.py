@@ -11,6 +11,7 @@ import msgspec
 
 from switchgear.cache.model import Answer
 from switchgear.core.caching import ModelCache, Repeatable
+from switchgear.core.decoding import UNREADABLE
 from switchgear.core.snapshot import Endpoint
 
 _decode = msgspec.json.Decoder().decode
@@ -87,6 +88,6 @@ def _value(fields: Mapping[str, msgspec.Raw], name: str) -> object:
 def _decoded(raw: msgspec.Raw) -> object:
     try:
         value: object = _decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return False  # unreadable: neither a number, nor a list
     return value

@@ -5,9 +5,10 @@ from typing import Any
 
 import msgspec
 
+from switchgear.core.decoding import UNREADABLE
+
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _ENDS = ("response.completed", "response.incomplete")
 
 
@@ -26,7 +27,7 @@ def assembled(events: Iterable[bytes]) -> bytes | None:
             continue
         try:
             end = _decode_end(data)
-        except _UNREADABLE:
+        except UNREADABLE:
             return None
         response = bytes(end.response)
         return response if end.type in _ENDS and response else None
@@ -49,7 +50,7 @@ def as_stream(whole: bytes) -> bytes | None:
         for index, item in enumerate(response["output"]):
             _item(stream, index, item)
         stream.tell(f"response.{status}", response=response)
-    except (*_UNREADABLE, KeyError, TypeError, AttributeError):
+    except (*UNREADABLE, KeyError, TypeError, AttributeError):
         return None
     return b"".join(stream.events)
 

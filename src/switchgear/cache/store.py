@@ -8,6 +8,7 @@ import msgspec
 from switchgear.cache.model import Entry
 from switchgear.cache.schema import open_file
 from switchgear.cache.sealing import Keyring, Sealed, Unsealable
+from switchgear.core.decoding import UNREADABLE
 
 _decode = msgspec.msgpack.Decoder(Entry).decode
 _encode = msgspec.msgpack.Encoder().encode
@@ -59,7 +60,7 @@ class Store:
             return None
         try:
             entry = _decode(self._keyring.open(Sealed(*row), digest))
-        except (Unsealable, msgspec.DecodeError):
+        except (Unsealable, *UNREADABLE):
             self.delete(digest)
             return None
         return entry if now_s < entry.stale_until_s else None

@@ -16,6 +16,7 @@ from switchgear.confidence.curve import Large, Point
 from switchgear.confidence.errors import ConfidenceError
 from switchgear.confidence.fit import Fit, Goal, Interval, fit
 from switchgear.confidence.samples import SIGNALS, Outcome, Sample, read_outcomes, samples_of
+from switchgear.core.decoding import UNREADABLE
 from switchgear.core.record import decode_record
 from switchgear.journal.reader import Reader
 
@@ -101,7 +102,7 @@ def _from_file(path: Path) -> Iterator[dict[str, Any]]:
         if line.strip():
             try:
                 yield msgspec.json.decode(line, type=dict[str, Any])
-            except msgspec.DecodeError as error:
+            except UNREADABLE as error:
                 raise click.ClickException(f"{path}, line {number}: no record as JSON: {error}.") from error
 
 
@@ -114,7 +115,7 @@ def _from_journals(state: Path) -> Iterator[dict[str, Any]]:
         for row in reader.rows():
             try:
                 record = decode_record(row.body)
-            except msgspec.DecodeError as error:
+            except UNREADABLE as error:
                 click.echo(f"warning: the record of call {row.id} cannot be read: {error}", err=True)
                 continue
             yield msgspec.to_builtins(as_mapping(record), str_keys=True)

@@ -18,6 +18,7 @@ import switchgear
 from switchgear.cli.plan_workload import chosen_workload, workload_options
 from switchgear.cli.record_output import printable
 from switchgear.cli.records import state_dir_of
+from switchgear.core.decoding import UNREADABLE
 from switchgear.core.errors import SwitchgearError
 from switchgear.core.record import Record, decode_record
 from switchgear.journal.reader import Reader
@@ -187,7 +188,7 @@ def _usage(file: Path | None) -> "list[Usage]":
         return []
     try:
         return msgspec.json.decode(file.read_bytes(), type=list[Usage])
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise click.ClickException(f"{file} cannot be read: {error}. It must be a JSON array of usage rows.") from error
 
 
@@ -318,7 +319,7 @@ def _records(state_dir: Path | None, config: Path | None) -> Iterator[Record]:
         for row in reader.rows():
             try:
                 yield decode_record(row.body)
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 click.echo(f"warning: the record of call {printable(row.id)} cannot be read", err=True)
     finally:
         reader.close()

@@ -11,6 +11,7 @@ import msgspec
 from switchgear.cli.record_filter import parse_moment
 from switchgear.core.clock import SystemClock
 from switchgear.core.data_class import DataClass
+from switchgear.core.decoding import UNREADABLE
 from switchgear.core.errors import SwitchgearError
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def read_generator(file: Path) -> "Generator":
 
     try:
         return msgspec.toml.decode(file.read_bytes(), type=Generator)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise BadWorkload(f"{file}: {error}; docs/planner.md lists the keys") from error
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from switchgear.confidence.names import Needs
-from switchgear.confidence.shapes import UNREADABLE
+from switchgear.core.decoding import UNREADABLE
 from switchgear.core.snapshot import Endpoint
 
 Fields = dict[str, msgspec.Raw]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from switchgear.confidence.shapes import UNREADABLE
+from switchgear.core.decoding import UNREADABLE
 from switchgear.core.snapshot import Endpoint
 
 if TYPE_CHECKING:

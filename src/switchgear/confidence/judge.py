@@ -14,8 +14,8 @@ from typing import NamedTuple
 from switchgear.confidence.format import Format
 from switchgear.confidence.parse import parse
 from switchgear.confidence.rule import Rule
-from switchgear.confidence.shapes import UNREADABLE
 from switchgear.confidence.signals import Phrases, Signals
+from switchgear.core.decoding import UNREADABLE
 from switchgear.core.escalation import Confidence, Escalate, WhenMissing
 from switchgear.core.snapshot import Endpoint
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from switchgear.confidence.errors import NoFit
+from switchgear.core.decoding import UNREADABLE
 from switchgear.core.escalation import Confidence
 
 SIGNALS = ("mean_logprob", "min_logprob", "margin", "min_margin")
@@ -16,7 +17,6 @@ FORCED = ("refusal", "format_failure")
 """An answer that has one of these is escalated whatever its numbers are."""
 _TRUE = ("1", "true", "yes", "good", "right", "pass")
 _FALSE = ("0", "false", "no", "bad", "wrong", "fail")
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -65,7 +65,7 @@ def _json_rows(text: str, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
             continue
         try:
             yield number, msgspec.json.decode(line, type=dict[str, Any])
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise NoFit(f"{name}, line {number}: no JSON object: {error}.") from error
 
 

@@ -5,8 +5,6 @@ from typing import Any
 
 import msgspec
 
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
 
 class Alternative(msgspec.Struct, gc=False):
     token: str = ""

@@ -187,7 +187,10 @@ encode_record = _encoder.encode
 
 def decode_record(data: bytes) -> Record:
     """Read a record of this or an earlier version. Raises msgspec.DecodeError."""
-    return _decoder.decode(data)
+    try:
+        return _decoder.decode(data)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def inter_token_s(record: Record) -> float | None:

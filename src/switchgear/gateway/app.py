@@ -10,14 +10,12 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from switchgear.core.decoding import UNREADABLE
 from switchgear.core.snapshot import Endpoint
 from switchgear.gateway.call import Call, Desk
 from switchgear.gateway.caller import Caller, plans_for, refused, who
 from switchgear.gateway.entrance import READ, Entrance
 from switchgear.gateway.errors import CATALOGUE, Refused, challenge, error_body
-from switchgear.gateway.head import (
-    UNREADABLE,
-)
 from switchgear.gateway.state import BackendState
 from switchgear.gateway.straight import StraightWay
 from switchgear.gateway.table import Route, Table

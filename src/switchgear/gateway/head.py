@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from switchgear.backends.model import Fields
+from switchgear.core.decoding import UNREADABLE
 from switchgear.core.snapshot import Capabilities, Endpoint
 from switchgear.gateway.errors import Refused
 
@@ -19,7 +20,6 @@ _PROMPT = {
     Endpoint.EMBEDDINGS: "input",
     Endpoint.RESPONSES: "input",
 }
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NO_LIST = (b"null", b"[]", b"{}")
 _NO_FLAG = (b"null", b"false")
 _NO_COUNT = (b"null", b"0")

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from switchgear.core.decoding import UNREADABLE
 from switchgear.core.errors import SwitchgearError
 
 SLOWING = {
@@ -125,7 +126,7 @@ def read_nvml(body: bytes) -> Telemetry:
     """JSON with an array `gpus` of objects with nvidia-smi's names (one such object alone will do). Raises Unreadable."""
     try:
         raw = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise Unreadable(f"the answer is no JSON: {error}") from error
     gpus = raw.get("gpus", [raw]) if isinstance(raw, dict) else []
     gpus = [gpu for gpu in gpus if isinstance(gpu, dict)] if isinstance(gpus, list) else []

@@ -5,6 +5,7 @@ import logging
 
 import msgspec
 
+from switchgear.core.decoding import UNREADABLE
 from switchgear.core.errors import SwitchgearError
 from switchgear.core.snapshot import Snapshot
 from switchgear.core.tasks import TaskOwner
@@ -14,8 +15,6 @@ from switchgear.wire.fetch import fetch
 
 log = logging.getLogger(__name__)
 _EVERY_S = 60.0
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What decoding raises: not JSON or not the shape, not UTF-8, nested too deeply."""
 
 
 class _Meta(msgspec.Struct):
@@ -76,7 +75,7 @@ class Prober:
             windows = await context_windows(first)
             self._builder.live.windows[first.backend.base_url] = windows
             self._gateway.serve(self._builder.build(self._gateway.table.snapshot))
-        except (SwitchgearError, *_UNREADABLE) as error:
+        except (SwitchgearError, *UNREADABLE) as error:
             log.warning("backend %s does not tell its models: %s", first.backend_name, error)
             return False
         for target in targets:

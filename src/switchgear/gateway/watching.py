@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from switchgear.backends.openai_shapes import UNREADABLE
 from switchgear.core.data_class import DataClass
+from switchgear.core.decoding import UNREADABLE
 from switchgear.policy.model import Finding, Verdict
 from switchgear.policy.screen import Screen
 from switchgear.policy.watch import Watch

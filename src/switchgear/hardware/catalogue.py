@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
+from switchgear.core.decoding import UNREADABLE
 from switchgear.hardware.errors import HardwareError, UnknownName
 from switchgear.hardware.model import (
     Architecture,
@@ -122,7 +123,7 @@ def parse_profiles(text: str, name: str = "profile") -> Mapping[str, Profile]:
     """
     try:
         file = msgspec.toml.decode(text, type=_PlaceFile)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise HardwareError(f"{name} cannot be read: {error}; write it as `switchgear profile --save` does") from error
     return MappingProxyType({key: _profile(key, place, file.sources) for key, place in file.profiles.items()})
 

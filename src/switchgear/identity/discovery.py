@@ -7,6 +7,7 @@ from urllib.parse import SplitResult
 
 import msgspec
 
+from switchgear.core.decoding import UNREADABLE
 from switchgear.core.identity import OidcProvider
 from switchgear.identity.checks import url_problem
 from switchgear.identity.errors import ProviderUnreachable, ProviderUnusable
@@ -65,7 +66,7 @@ class HttpKeyReader:
             return  # the keys may still be where they were
         try:
             document = msgspec.json.decode(content, type=_Document)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise ProviderUnusable(f"{url} is no discovery document: {error}") from error
         if document.issuer != self._provider.issuer:
             raise ProviderUnusable(

@@ -13,6 +13,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
+from switchgear.core.decoding import UNREADABLE
 from switchgear.identity.errors import KeyUnknown, ProviderUnusable, TokenRejected
 
 VerifyKey = RSAKey | ECKey | OKPKey
@@ -78,7 +79,7 @@ def read_jwks(content: bytes) -> ProviderKeys:
     """The usable keys of a JWK Set. Raises ProviderUnusable."""
     try:
         found = msgspec.json.decode(content, type=_Set)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ProviderUnusable(f"its keys are no JWK Set: {error}") from error
     if len(found.keys) > MOST_KEYS:
         raise ProviderUnusable(f"it publishes {len(found.keys)} keys; at most {MOST_KEYS} are read")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from switchgear.core.decoding import UNREADABLE
 from switchgear.identity.ports import Kept
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ class KeyFile:
             found = msgspec.json.decode(self.path.read_bytes(), type=_File)
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (OSError, *UNREADABLE) as error:
             log.warning("keys kept in %s cannot be read: %s", self.path, error)
             return None
         return Kept(bytes(found.jwks), found.read_at_s) if found.issuer == self._issuer else None

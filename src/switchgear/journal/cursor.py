@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from switchgear.core.decoding import UNREADABLE
 from switchgear.journal.errors import StaleBatch
 from switchgear.journal.folder import Folder, OpenJournal
 from switchgear.journal.frame import read_forward
@@ -94,7 +95,7 @@ class Cursor:
     def _rows(self, journal: OpenJournal, limit: int) -> list[Row]:
         try:
             return read_forward(journal.connection, journal.id, self._position(journal), limit)
-        except (sqlite3.Error, msgspec.DecodeError) as error:
+        except (sqlite3.Error, *UNREADABLE) as error:
             self._folder.let_go(journal, error)
             return []
 

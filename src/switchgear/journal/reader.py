@@ -7,15 +7,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from switchgear.core.decoding import UNREADABLE
 from switchgear.journal.folder import Folder, OpenJournal
 from switchgear.journal.frame import LAST, read_backward, read_bodies, read_forward, read_id
 from switchgear.journal.model import Position, Row
 from switchgear.journal.schema import open_for_reading
 
 _CHUNK = 500
-_UNREADABLE = (sqlite3.Error, msgspec.DecodeError)
+_FAILED = (sqlite3.Error, *UNREADABLE)
 _EXTENTS = "SELECT first_seq, last_seq FROM extent WHERE min_id <= ? AND max_id >= ? ORDER BY first_seq DESC"
 _EXTENTS_END = "SELECT coalesce(max(last_seq), 0) FROM extent"
 _BEFORE = """
@@ -76,7 +75,7 @@ class Reader:
         for journal in self._folder.journals():
             try:
                 found, last_seq = read_bodies(journal.connection, after.get(journal.id, 0), limit)
-            except _UNREADABLE as error:
+            except _FAILED as error:
                 self._folder.let_go(journal, error)
                 continue
             if found:
@@ -123,7 +122,7 @@ class Reader:
     def _rows(self, journal: OpenJournal, read: Callable[..., list[Row]], *values: object) -> list[Row]:
         try:
             return read(journal.connection, journal.id, *values)
-        except _UNREADABLE as error:
+        except _FAILED as error:
             self._folder.let_go(journal, error)
             return []
 

@@ -9,6 +9,7 @@ import msgspec
 import psycopg
 
 from switchgear.core.clock import Clock
+from switchgear.core.decoding import UNREADABLE
 from switchgear.limits.book import Ask, Book, Grant
 from switchgear.limits.errors import SharingFailing
 
@@ -40,7 +41,7 @@ class PostgresStore:
             connection = self._open()
             with connection.transaction():
                 return self._settle(connection, worker, asks, lease_s)
-        except (psycopg.Error, OSError, msgspec.DecodeError) as error:
+        except (psycopg.Error, OSError, *UNREADABLE) as error:
             self.close()
             raise SharingFailing(f"PostgreSQL: {str(error).strip() or type(error).__name__}") from error
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from switchgear.core.clock import Clock
+from switchgear.core.decoding import UNREADABLE
 from switchgear.limits.book import Ask, Book, Grant
 from switchgear.limits.errors import SharingFailing
 
@@ -34,7 +35,7 @@ class SqliteStore:
         try:
             with self._transaction() as connection:
                 return self._settle(connection, worker, asks, lease_s)
-        except (sqlite3.Error, OSError, msgspec.DecodeError) as error:
+        except (sqlite3.Error, OSError, *UNREADABLE) as error:
             self.close()
             raise SharingFailing(f"{self._path}: {error}") from error
 

@@ -12,6 +12,7 @@ import msgspec
 
 from switchgear.core.authorization import Authorization, Jurisdiction, Team, Word
 from switchgear.core.data_class import DataClass
+from switchgear.core.decoding import UNREADABLE
 from switchgear.core.errors import ConfigError
 from switchgear.core.health import Energy, problem_of
 from switchgear.core.snapshot import Breaker, Count, Kind, Name, Prices, Retry, Seconds, Timeouts
@@ -240,6 +241,6 @@ def read_fleet(file: Path) -> Fleet:
         raise BadFleet(f"{file}: its policies cannot be read: {error}") from error
     except msgspec.ValidationError as error:
         raise BadFleet(f"{file}: {error}; docs/planner.md lists the keys") from error
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise BadFleet(f"{file} is no TOML: {error}; correct it") from error
     return fleet

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from switchgear.core.data_class import DataClass
+from switchgear.core.decoding import UNREADABLE
 from switchgear.planner.errors import BadWorkload
 from switchgear.planner.traces_records import ASSUMED, is_record_line, records_of_lines
 from switchgear.planner.workload import CLASSES, Caller, Workload, workload_of
@@ -124,7 +125,7 @@ def _mooncake_rows(lines: Iterable[str], file: Path) -> Iterator[_Mooncake]:
             continue
         try:
             yield _mooncake.decode(line)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise BadWorkload(
                 f"{file}, line {number}: {error}; a line has timestamp (ms), input_length, output_length and perhaps hash_ids"
             ) from error

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from switchgear.core.data_class import DataClass
+from switchgear.core.decoding import UNREADABLE
 from switchgear.core.record import Outcome, Record, decode_record
 from switchgear.journal.reader import Reader
 from switchgear.planner.errors import BadWorkload
@@ -62,7 +63,7 @@ def is_record_line(line: str) -> bool:
     """Whether a line of JSON is an exported record."""
     try:
         _exported.decode(line)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return False
     return True
 
@@ -91,7 +92,7 @@ def _lines(lines: Iterable[str], source: str) -> Iterator[_Exported]:
             continue
         try:
             yield _exported.decode(line)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise BadWorkload(f"{source}, line {number}: {error}; export records with --export jsonl") from error
 
 

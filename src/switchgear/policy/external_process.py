@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from switchgear.core.decoding import UNREADABLE
 from switchgear.core.external_screening import ExternalScreening
 from switchgear.core.tasks import TaskOwner
 from switchgear.policy.errors import PolicyError
@@ -129,7 +130,7 @@ class ExternalProcess:
             async with asyncio.timeout(_START_S):
                 first = await process.stdout.readline()
             said = msgspec.json.decode(first, type=Ready).error if first else "it ended at once"
-        except (TimeoutError, msgspec.DecodeError) as error:
+        except (TimeoutError, *UNREADABLE) as error:
             said = f"it does not say that it is ready ({type(error).__name__})"
         if said:
             await self._end()

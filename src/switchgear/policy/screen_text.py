@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from switchgear.core.decoding import UNREADABLE
+
 
 class _Turn(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A message that is a text and nothing else: whatever is more fails to decode."""
@@ -22,7 +24,6 @@ _STRING_OR_NUMBER = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?|(?<![\w.+\-]
 _decode_string = msgspec.json.Decoder(str).decode
 _decode_turns = msgspec.json.Decoder(list[_Turn]).decode
 _decode_any = msgspec.json.Decoder().decode
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _NO_TEXT = frozenset(
     (b"role", b"type", b"id", b"tool_call_id", b"call_id", b"encrypted_content", b"signature", b"thought_signature")
@@ -75,7 +76,7 @@ def _arguments(outer: Text) -> Iterator[Text]:
     data = outer.value.encode(errors="replace")
     try:
         _decode_any(data)
-    except _UNREADABLE:
+    except UNREADABLE:
         return
     for found in _STRING_OR_NUMBER.finditer(data):
         if found[3] is not None:
@@ -89,7 +90,7 @@ def _decoded(raw: bytes) -> str:
         return raw.decode(errors="replace")
     try:
         return _decode_string(b'"%b"' % raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return _decoded_somehow(raw.decode(errors="replace"))
 
 
@@ -111,5 +112,5 @@ def without_escapes(data: bytes) -> bytes:
         if data[:1] == b"[":
             return '"'.join([turn.content for turn in _decode_turns(data)]).encode()
         return _decode_string(data).encode()
-    except _UNREADABLE:
+    except UNREADABLE:
         return '"'.join([text.value for text in read_texts(data, all_keys=True)]).encode(errors="replace")

@@ -14,6 +14,7 @@ import msgspec
 from switchgear.backends.errors import BackendError
 from switchgear.backends.model import Adapter, Step
 from switchgear.core.clock import Clock
+from switchgear.core.decoding import UNREADABLE
 from switchgear.core.snapshot import Endpoint
 from switchgear.profiling.errors import NoAnswer
 from switchgear.profiling.model import Call
@@ -104,7 +105,7 @@ class Caller:
             await pool.close()
         try:
             listed = msgspec.json.decode(response.body, type=_Models)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise NoAnswer(
                 f"{path} was answered {response.status} without a list of models; name one with --model"
             ) from error

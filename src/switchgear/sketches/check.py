@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from switchgear.core.decoding import UNREADABLE
 from switchgear.sketches import vocabulary
 from switchgear.sketches.images import is_description
 from switchgear.sketches.noise import LONG, words_of
@@ -49,7 +50,7 @@ def arguments_of(text: str) -> Iterator[str]:
     """The texts within a tool call's arguments; the whole where they are no JSON."""
     try:
         inner = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         inner = None
     yield from texts_of(inner) if isinstance(inner, dict | list) else (text,)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from switchgear.core.decoding import UNREADABLE
 from switchgear.sketches.check import arguments_of, leaks, texts_of
 from switchgear.sketches.errors import CannotSketch
 from switchgear.sketches.model import Finder, Found, Job, Sketch, ending_of
@@ -16,7 +17,6 @@ from switchgear.sketches.synthetic import Stand, plain
 from switchgear.sketches.values import Values
 from switchgear.sketches.vocabulary import BINARY_KEYS, KEYS, SCHEMA_WORDS, VALUES, WORD_KEYS
 
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _ROUNDS = 3
 """Noise that happens to hold a word of the original is drawn again."""
 
@@ -39,7 +39,7 @@ class Maker:
                 held = leaks(body, original.words, original.findings)
                 if not held:
                     break
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise CannotSketch(f"the body of call {job.record.call} cannot be read: {error}") from error
         if held:
             raise CannotSketch(f"a sketch of call {job.record.call} would hold {len(held)} words of it; none is kept")

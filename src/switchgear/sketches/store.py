@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from switchgear.core.decoding import UNREADABLE
 from switchgear.core.sealing import Keyring, Sealed, Unsealable
 from switchgear.sketches.errors import ForeignFile, NoSketch, StoreFailing
 from switchgear.sketches.model import Sketch
@@ -96,7 +97,7 @@ class Store:
     def _open(self, call: str, key_id: str, data: bytes) -> Sketch:
         try:
             return _decode(self._keyring.open(Sealed(key_id, data), call.encode()))
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise Unsealable(f"the sketch {call} was made by another version: {error}") from error
 
     def close(self) -> None:

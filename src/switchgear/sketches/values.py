@@ -5,11 +5,11 @@ from typing import Any, Protocol
 
 import msgspec
 
+from switchgear.core.decoding import UNREADABLE
 from switchgear.sketches.names import Names
 from switchgear.sketches.noise import Noise
 
 _DIGITS = re.compile(r"\d+")
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Texts(Protocol):
@@ -52,6 +52,6 @@ class Values:
         """A tool call's arguments: JSON in a text. What is no JSON is a text like any other."""
         try:
             value = msgspec.json.decode(text)
-        except _UNREADABLE:
+        except UNREADABLE:
             return self.text(text)
         return msgspec.json.encode(self.data(value)).decode() if isinstance(value, dict | list) else self.text(text)
