@@ -1,6 +1,7 @@
 """Prometheus text, version 0.0.4 (Prometheus documentation, "Exposition formats")."""
 
-from bisect import bisect_left
+import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
 Labels = tuple[tuple[str, str], ...]
@@ -20,6 +21,17 @@ class Histogram:
         """Count one value; one that equals a bound lies below it."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
+
+    def add_many(self, values: Sequence[float]) -> None:
+        """Count each of many values."""
+        ordered = sorted(values)
+        counted = 0
+        for place, bound in enumerate(self.bounds):
+            within = bisect_right(ordered, bound)
+            self.counts[place] += within - counted
+            counted = within
+        self.counts[-1] += len(ordered) - counted
+        self.sum += math.fsum(ordered)
 
     def merge(self, other: "Histogram") -> None:
         """Count all that another histogram of the same bounds has counted."""

@@ -11,12 +11,12 @@ further ones are counted together as `_other`.
 """
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from switchgear.core.record import Attempt, Record, inter_token_s
+from switchgear.core.record import Attempt, Outcome, Record, inter_token_s
 from switchgear.gateway.exposition import Histogram, Labels, Text
 from switchgear.gateway.live_metrics import Live, write_live
 
@@ -51,6 +51,12 @@ class ExactSum:
     def add(self, amount: float) -> None:
         """Add one amount."""
         self._pending.append(amount)
+        if len(self._pending) >= _FOLD_AT:
+            self._fold()
+
+    def add_many(self, amounts: Iterable[float]) -> None:
+        """Add each of them."""
+        self._pending += amounts
         if len(self._pending) >= _FOLD_AT:
             self._fold()
 
@@ -92,6 +98,17 @@ class AttemptSeries:
         self.cost = ExactSum()
 
 
+class Numbers(NamedTuple):
+    """In what plain calls of one plan differ: one number for each call in every column, in seconds, tokens and US dollars."""
+
+    duration_s: Sequence[float]
+    attempt_duration_s: Sequence[float]
+    prompt_tokens: Sequence[int]
+    cached_tokens: Sequence[int]
+    completion_tokens: Sequence[int]
+    cost_usd: Sequence[float]
+
+
 class Metrics:
     """Counts records. Belongs to one thread."""
 
@@ -107,15 +124,10 @@ class Metrics:
 
     def add(self, record: Record) -> None:
         """Count one call and its attempts. This runs for every call of all workers: lookups and additions, nothing else."""
-        # `_value_`: hashing an enum's member, or asking for `.value`, runs Python code; this is a plain attribute.
-        outcome = record.outcome._value_
-        call_key = (record.endpoint, record.model, record.backend, outcome, record.status, record.error)
-        calls = self._calls.get(call_key)
-        if calls is None:
-            calls = self._new_calls(call_key, record)
+        calls = self._calls_of(record)
         calls.count += 1
         calls.duration.add(record.duration_s)
-        if record.streamed and outcome == "ok":
+        if record.streamed and record.outcome is Outcome.OK:
             if record.ttft_s is not None:
                 calls.ttft.add(record.ttft_s)
             if (token_s := inter_token_s(record)) is not None:
@@ -130,18 +142,27 @@ class Metrics:
             self._degraded[degraded] = self._degraded.get(degraded, 0) + 1
         for attempt in record.attempts:
             self._add_attempt(record, attempt)
-        for target in record.ruled_out:
-            reason = (target.backend, target.reason.partition(":")[0])  # which policies and limits: the records have it
-            self._ruled_out[reason] = self._ruled_out.get(reason, 0) + 1
+        if record.ruled_out:
+            self._add_ruled_out(record, 1)
+
+    def add_alike(self, record: Record, numbers: Numbers) -> None:
+        """Count calls that are as `record` is but for these numbers: unstreamed, with one attempt, priced, nothing reused or degraded."""
+        count = len(numbers.duration_s)
+        (attempt,) = record.attempts
+        calls = self._calls_of(record)
+        calls.count += count
+        calls.duration.add_many(numbers.duration_s)
+        series = self._attempts_of(record, attempt)
+        series.count += count
+        series.duration.add_many(numbers.attempt_duration_s)
+        series.prompt.add_many(numbers.prompt_tokens)
+        series.completion.add_many(numbers.completion_tokens)
+        series.cached += sum(numbers.cached_tokens)
+        series.cost.add_many(numbers.cost_usd)
+        self._add_ruled_out(record, count)
 
     def _add_attempt(self, record: Record, attempt: Attempt) -> None:
-        key = (
-            record.endpoint, record.model, attempt.backend, attempt.model,
-            attempt.kind._value_, attempt.outcome._value_, attempt.error, attempt.usage,
-        )  # fmt: skip
-        series = self._attempts.get(key)
-        if series is None:
-            series = self._new_attempts(key)
+        series = self._attempts_of(record, attempt)
         series.count += 1
         series.duration.add(attempt.duration_s)
         if attempt.usage != "none":
@@ -150,6 +171,24 @@ class Metrics:
             series.cached += attempt.cached_tokens
         if attempt.cost_usd:
             series.cost.add(attempt.cost_usd)
+
+    def _add_ruled_out(self, record: Record, count: int) -> None:
+        for target in record.ruled_out:
+            reason = (target.backend, target.reason.partition(":")[0])  # which policies and limits: the records have it
+            self._ruled_out[reason] = self._ruled_out.get(reason, 0) + count
+
+    def _calls_of(self, record: Record) -> CallSeries:
+        # `_value_`: hashing an enum's member, or asking for `.value`, runs Python code; this is a plain attribute.
+        outcome = record.outcome._value_
+        key = (record.endpoint, record.model, record.backend, outcome, record.status, record.error)
+        return self._calls.get(key) or self._new_calls(key, record)
+
+    def _attempts_of(self, record: Record, attempt: Attempt) -> AttemptSeries:
+        key = (
+            record.endpoint, record.model, attempt.backend, attempt.model,
+            attempt.kind._value_, attempt.outcome._value_, attempt.error, attempt.usage,
+        )  # fmt: skip
+        return self._attempts.get(key) or self._new_attempts(key)
 
     def _new_calls(self, key: CallKey, record: Record) -> CallSeries:
         endpoint, model, backend, outcome, status, error = key

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 
 from switchgear.core.errors import SwitchgearError
-from switchgear.core.record import decode_record
 from switchgear.core.tasks import TaskOwner
 from switchgear.gateway.metrics import Metrics
+from switchgear.gateway.plain_counting import count
 from switchgear.journal.reader import Reader
 
 log = logging.getLogger(__name__)
@@ -70,13 +70,12 @@ class Observer:
     def _catch_up(self) -> None:
         while True:
             bodies, position = self._reader.bodies(self._position, _BATCH)
-            for body in bodies:
-                try:
-                    self._metrics.add(decode_record(body))
-                except msgspec.DecodeError as error:
-                    self._unreadable += 1
-                    if self._unreadable.bit_count() == 1:
-                        log.error("%d records cannot be read; the last: %s", self._unreadable, error)
+            count(bodies, self._metrics, self._cannot_read)
             self._position = position
             if not bodies:
                 return
+
+    def _cannot_read(self, error: msgspec.DecodeError) -> None:
+        self._unreadable += 1
+        if self._unreadable.bit_count() == 1:
+            log.error("%d records cannot be read; the last: %s", self._unreadable, error)

@@ -27,11 +27,16 @@ _FLOAT, _UINT = b"\xcb", b"\xce"
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def plain_record(recorded: tuple[Any, ...], backend: str, model: str, finish_reason: str) -> PlainRecord:
-    """For calls of one plan that one target answered at once. `recorded`: the record's fields from `gateway` to `ruled_out`."""
+VARIABLE = (f"{ID_BYTES}s", *"dddIIIdddIIIdII")
+"""What stands between the constant parts, for `struct`: the call's id, then `at_s`; of the attempt `duration_s`, `ttft_s`, tokens (prompt,
+cached, completion), `cost_usd`; of the record `ttft_s`, `duration_s`, tokens, `cost_usd`, `request_bytes`, `answer_bytes`."""
+
+
+def constants(recorded: tuple[Any, ...], backend: str, model: str, finish_reason: str) -> list[bytes]:
+    """What stands before, between and behind the `VARIABLE` parts of such records. The arguments are those of `plain_record`."""
     reported = _encode("reported")
     target = _encode(backend) + _encode(model)
-    constant = [
+    return [
         b"\xdc" + struct.pack(">H", _FIELDS_OF_RECORD) + _encode(VERSION) + b"\xd9" + bytes((ID_BYTES,)),
         _FLOAT,
         b"".join(map(_encode, recorded))
@@ -55,9 +60,13 @@ def plain_record(recorded: tuple[Any, ...], backend: str, model: str, finish_rea
         _UINT,
         _encode([]),
     ]
-    variable = [f"{ID_BYTES}s", *"dddIIIdddIIIdII"]
+
+
+def plain_record(recorded: tuple[Any, ...], backend: str, model: str, finish_reason: str) -> PlainRecord:
+    """For calls of one plan that one target answered at once. `recorded`: the record's fields from `gateway` to `ruled_out`."""
+    constant = constants(recorded, backend, model, finish_reason)
     sizes = [f"{len(part)}s" for part in constant]
-    layout = ">" + "".join(chain.from_iterable(zip_longest(sizes, variable, fillvalue="")))
+    layout = ">" + "".join(chain.from_iterable(zip_longest(sizes, VARIABLE, fillvalue="")))
     pack = struct.Struct(layout).pack
     a, b, c, d, e, f, g, h, i, j, k, m, n, o, p, q, r = constant
 
