@@ -62,7 +62,7 @@ class Gateway:
         self.addresses = [parse_address(text) for text in said[1].split(", ")]
         self.snapshot = said[3]
         admin = parse_address(said[2])
-        self._admin = Pool(Origin(admin.host, admin.port))
+        self._admin = Pool(Origin(admin.host or "localhost", admin.port, path=admin.path))
         return self
 
     def caller(self) -> Caller:

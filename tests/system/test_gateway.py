@@ -220,6 +220,30 @@ async def test_a_unix_socket_and_tls(start: StartGateway, tmp_path: Path) -> Non
     assert not path.exists()
 
 
+@pytest.mark.parametrize("speed", [1.0])
+async def test_a_successor_may_take_a_unix_socket_while_calls_in_flight_end(
+    start: StartGateway, tmp_path: Path
+) -> None:
+    path, admin = tmp_path / "calls.sock", tmp_path / "admin.sock"
+    gateway = await start({"listen": ["127.0.0.1:0", f"unix:{path}"], "admin": f"unix:{admin}"})
+    caller = gateway.caller()
+    begun = asyncio.Event()
+    stream = asyncio.ensure_future(caller.stream("chat", "hello", 200, lambda _: begun.set()))
+    await begun.wait()
+    assert (await gateway.ready())[0] == 200
+    gateway.program.signal(signal.SIGTERM)
+    await until(lambda: not path.exists(), "the old file is gone")
+    assert (await gateway.ready())[0] == 503, "whoever looks at it is told until the end"
+    with socket.socket(socket.AF_UNIX) as successor:
+        successor.bind(str(path))
+        assert not stream.done()
+        assert (await stream).whole
+        assert await gateway.program.ended() == 0
+        assert path.exists(), "the file is the successor's"
+        assert not admin.exists()
+    await caller.close()
+
+
 async def fails(gateway: Gateway) -> str:
     """What it says when it cannot start: an error for people, and exit status 1."""
     try:

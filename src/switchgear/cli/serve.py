@@ -8,7 +8,7 @@ from switchgear.gateway.admin import Admin
 from switchgear.gateway.config import Config
 from switchgear.gateway.observer import Observer
 from switchgear.gateway.supervisor import Supervisor
-from switchgear.wire.address import Address, bind, bound_address, parse_address
+from switchgear.wire.address import Address, bind, bound_address, parse_address, unbind
 from switchgear.wire.server import Server
 
 
@@ -39,10 +39,10 @@ async def serving(config: Config, reload: Callable[[], Config] | None = None) ->
         yield RunningGateway(supervisor, where)
     finally:
         await supervisor.stop(config.gateway.drain_s)
+        unbind(sock)
         await server.close()
         await admin.tasks.close()
         await observer.close()
-        sock.close()
 
 
 async def serve_until_stopped(

@@ -27,7 +27,7 @@ from switchgear.gateway.worker import Start
 from switchgear.gateway.worker_handle import WorkerHandle
 from switchgear.journal.model import Settings
 from switchgear.journal.writer import Writer
-from switchgear.wire.address import Address, bind, bound_address, parse_address
+from switchgear.wire.address import Address, bind, bound_address, parse_address, unbind
 
 if TYPE_CHECKING:
     from switchgear.sketches.keeper import Keeper
@@ -205,8 +205,9 @@ class Supervisor:
         """End all workers: calls in flight get `grace_s` seconds."""
         self._stopping.set()
         for sock in self._sockets:
-            sock.close()
+            unbind(sock)
         self._sockets.clear()
+        self.listening.clear()
         for worker in self.workers:
             await worker.begin_to_end(grace_s)
         for worker in self.workers:
@@ -215,13 +216,6 @@ class Supervisor:
         await self._tasks.close()
         if self._sketches is not None:
             await asyncio.to_thread(self._sketches.close)
-        self._remove_unix_sockets()
-
-    def _remove_unix_sockets(self) -> None:
-        for address in self.listening:
-            if address.path:
-                Path(address.path).unlink(missing_ok=True)
-        self.listening.clear()
 
     # -- snapshots --
 

@@ -108,6 +108,14 @@ def _is_dead_socket(path: str) -> bool:
     return False
 
 
+def unbind(sock: socket.socket) -> None:
+    """Close a listening socket, and remove the file of a unix one first: while it is open nobody else has taken that path."""
+    if sock.family == socket.AF_UNIX:
+        with contextlib.suppress(OSError):
+            os.unlink(sock.getsockname())
+    sock.close()
+
+
 def bound_address(sock: socket.socket) -> Address:
     """Where a listening socket really listens (a port of 0 has become a number)."""
     name = sock.getsockname()
