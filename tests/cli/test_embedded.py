@@ -1,13 +1,16 @@
 """The embedded default of `switchgear up`, as far as it is decided before anything starts."""
 
 import importlib.util
+import shlex
 import socket
 import stat
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from switchgear.cli import embedded
+from switchgear.cli import embedded, main
+from switchgear.cli.up import called_as
 from switchgear.gateway.supervisor import StateDirUnusable
 
 
@@ -33,6 +36,34 @@ def test_the_key_is_made_once_and_is_its_owners(tmp_path: Path) -> None:
     assert embedded.stored_key(tmp_path / "state") == key
     assert embedded.stored_key(tmp_path / "other") != key
     assert stat.S_IMODE((tmp_path / "state" / "up-key").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"\xff\xfe", b"sk-sg-a b", b"sk-sg-a\nb", "sk-sg-schl\u00fcssel".encode()]
+)
+def test_a_file_that_holds_no_key_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "up-key").write_bytes(content)
+    with pytest.raises(StateDirUnusable, match=r"up-key holds no key; remove it"):
+        embedded.stored_key(tmp_path)
+
+
+def test_what_to_type_works_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "a folder" / "switchgear"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert called_as(str(program)) == shlex.quote(str(program))
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert called_as(str(program)) == "switchgear"
+    assert called_as("/somewhere/switchgear/__main__.py") == "switchgear"
+
+
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_a_speed_that_is_none(command: str) -> None:
+    refused = CliRunner().invoke(main, [command, "--speed", "0"])
+    assert refused.exit_code == 2
+    assert refused.output.count("not in the range") == 1
 
 
 def test_a_state_directory_that_is_a_file(tmp_path: Path) -> None:

@@ -25,7 +25,13 @@ _SPEED = 0.5
 
 
 @click.command()
-@click.option("--speed", default=_SPEED, show_default=True, help="Emulated seconds in one real second.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0, min_open=True, max=1e6),
+    default=_SPEED,
+    show_default=True,
+    help="Emulated seconds in one real second.",
+)
 def demo(speed: float) -> None:
     """A tour in under a minute: every place is called, the preferred one breaks in mid-answer, then it is killed."""
     logging.basicConfig(level=logging.CRITICAL)  # what breaks here is broken on purpose, and told by the tour

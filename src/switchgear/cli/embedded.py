@@ -183,11 +183,14 @@ def stored_key(state_dir: Path) -> str:
         if not path.exists():
             state_dir.mkdir(parents=True, exist_ok=True)
             _write_key(path)
-        return path.read_text(encoding="ascii").strip()
+        key = path.read_text(encoding="ascii", errors="replace").strip()
     except OSError as error:
         raise StateDirUnusable(
             f"cannot keep the key in {path}: {error.strerror or error}; give --state-dir a directory that can be written"
         ) from error
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise StateDirUnusable(f"{path} holds no key; remove it, and a new one is made")
+    return key
 
 
 def _write_key(path: Path) -> None:

@@ -3,6 +3,8 @@
 import logging
 import os
 import shlex
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -35,7 +37,13 @@ from switchgear.core.errors import SwitchgearError
 @click.option("--listen", default="127.0.0.1:8080", show_default=True, help="Where calls are taken.")
 @click.option("--admin", default="127.0.0.1:8081", show_default=True, help="Health, metrics and live state.")
 @click.option("--state-dir", default="state", show_default=True, help="Journal, key, last good snapshot.")
-@click.option("--speed", default=1.0, show_default=True, help="Emulated seconds in one real second.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0, min_open=True, max=1e6),
+    default=1.0,
+    show_default=True,
+    help="Emulated seconds in one real second.",
+)
 def up(path: Path | None, listen: str, admin: str, state_dir: str, speed: float) -> None:
     """Start five places and one endpoint in front of them; Ctrl-C ends all of it."""
     if path is not None:
@@ -98,15 +106,24 @@ print(client.chat.completions.create(model="chat", messages=[{{"role": "user", "
 
 
 def _show_commands(console: Console, state_dir: str) -> None:
+    program = called_as(sys.argv[0])
     where = "" if state_dir == "state" else f" --state-dir {shlex.quote(state_dir)}"
     console.print(
         f"""
-switchgear records{where}
+{program} records{where}
     every call so far
-switchgear explain{where} CALL
+{program} explain{where} CALL
     one call's story; its id is in the header x-switchgear-call
 Ctrl-C ends all of it.""",
         highlight=False,
         markup=False,
         soft_wrap=True,
     )
+
+
+def called_as(program: str) -> str:
+    """What to type for this program: its name where the shell finds it by that, else the path that it was called by."""
+    found = shutil.which("switchgear")
+    if Path(program).name != "switchgear" or (found and os.path.samefile(found, program)):
+        return "switchgear"
+    return shlex.quote(program)
