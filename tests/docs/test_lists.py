@@ -7,6 +7,7 @@ from tests.docs.pages import ROOT, first_cells, section
 
 from switchgear.core.record import Attempt, AttemptKind, AttemptOutcome, Outcome, Record, RuledOut
 from switchgear.emulator.faults import KINDS
+from switchgear.gateway.entrance import FORWARDED
 from switchgear.gateway.errors import CATALOGUE
 from switchgear.gateway.live_metrics import Live, LiveCache, LivePool, LiveTarget, LiveWorker
 from switchgear.gateway.metrics import Metrics
@@ -53,6 +54,13 @@ def test_the_errors_that_are_named_have_that_status(page: str) -> None:
     named = re.findall(r"\b([45]\d\d) `([a-z_]+)`", (DOCS / page).read_text(encoding="utf-8"))
     assert named
     assert [(int(status), code) for status, code in named] == [(CATALOGUE[code].status, code) for _, code in named]
+
+
+def test_the_headers_that_reach_a_backend_are_those_of_the_code() -> None:
+    (promise,) = re.findall(
+        r"do not reach a backend, but for ([^.]+)\.", (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    )
+    assert re.findall(r"`([a-z-]+)`", promise) == [name.decode() for name in FORWARDED]
 
 
 def test_the_faults_are_those_of_the_code() -> None:
