@@ -69,8 +69,8 @@ class Gateway:
         """A caller with connections of its own."""
         return Caller(self.addresses[0].host, self.addresses[0].port, KEY)
 
-    async def admin(self, path: str) -> Response:
-        return await fetch(self._admin, "GET", path)
+    async def admin(self, path: str, method: str = "GET") -> Response:
+        return await fetch(self._admin, method, path)
 
     async def live(self) -> dict[str, Any]:
         return self._json(await self.admin("/live"))

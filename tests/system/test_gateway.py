@@ -91,6 +91,52 @@ async def test_it_answers_for_all_its_workers(start: StartGateway) -> None:
     assert gateway.recorded() == {answer.call for answer in answers}
 
 
+async def test_it_is_not_ready_while_every_breaker_is_open(start: StartGateway, place: Emulator) -> None:
+    gateway = await start(more="[backends.place.breaker]\nconsecutive = 1\nopen_s = 5.0\n")
+    place.set_faults(["status;code=503"])
+    headers, codes = AUTHORIZATION, set()
+    address = gateway.addresses[0]
+    for _ in range(32):  # on a connection each, as in `on_both_workers`
+        pool = Pool(Origin(address.host, address.port))
+        answer = await fetch(pool, "POST", "/v1/chat/completions", headers=headers, body=BODY)
+        await pool.close()
+        codes.add((answer.status, json.loads(answer.body)["error"]["code"]))
+    assert codes == {(502, "upstream_error"), (503, "no_target_available")}
+    status, told = await gateway.ready()
+    assert (status, told["not_ready"]) == (503, ["every target's breaker is open"])
+    (target,) = (await gateway.live())["targets"]
+    assert (target["breaker"], target["breakers"]) == ("open", {"0": "open", "1": "open"})
+    assert (target["breaker_opened"], target["last_error"]) == (2, "status_503")
+    assert await gateway.metric("switchgear_breaker_state", backend="place", state="open") == 1
+    assert await gateway.metric("switchgear_breaker_state", backend="place", state="closed") == 0
+    assert await gateway.metric("switchgear_breaker_opened_total", backend="place") == 2
+    place.set_faults([])
+    breakers: dict[str, str] = target["breakers"]
+    async with asyncio.timeout(20.0):
+        while set(breakers.values()) != {"closed"}:
+            await on_both_workers(gateway, 4)
+            breakers = (await gateway.live())["targets"][0]["breakers"]
+    assert (await gateway.ready())[0] == 200
+
+
+async def test_an_external_screen_that_does_not_run_is_an_alarm(start: StartGateway) -> None:
+    gateway = await start({"workers": 1}, '[screen.external]\nmodel = "not_installed"\n')
+    status, told = await gateway.ready()
+    assert (status, told["alarms"]) == (200, ["worker 0 has no external screen: it does not run, and the log says why"])
+    (worker,) = (await gateway.live())["workers"]
+    assert worker["external_screen"]["ready"] is False
+
+
+async def test_the_admin_address_says_what_it_serves(start: StartGateway) -> None:
+    gateway = await start({"workers": 1})
+    for method, path, status in (("POST", "/readyz", 405), ("GET", "/v1/models", 404), ("HEAD", "/healthz", 200)):
+        answer = await gateway.admin(path, method)
+        assert answer.status == status
+        if status != 200:
+            assert json.loads(answer.body)["error"]["type"] == "invalid_request_error"
+        assert answer.headers.get(b"allow") == (b"GET, HEAD" if status == 405 else None)
+
+
 async def test_sighup_swaps_the_snapshot_and_drops_no_call(start: StartGateway, place: Emulator) -> None:
     gateway = await start()
     async with Load(gateway) as load:

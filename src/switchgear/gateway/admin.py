@@ -27,7 +27,9 @@ class Admin:
     def handle(self, exchange: Exchange) -> None:
         target = exchange.target.partition(b"?")[0]
         if exchange.method not in (b"GET", b"HEAD"):
-            exchange.reply(405, error_body("method_not_allowed", "The admin address is read with GET."))
+            code = "method_not_allowed"
+            body = error_body(code, "The admin address is read with GET.")
+            exchange.reply(CATALOGUE[code].status, body, JSON + b"allow: GET, HEAD\r\n")
         elif target == b"/healthz":
             exchange.reply(200, b'{"status":"alive"}')
         elif target in (b"/readyz", b"/metrics", b"/live"):
@@ -88,6 +90,11 @@ class Admin:
             cache = worker["cache"]
             if cache and cache["disk_failing"]:
                 alarms.append(f"worker {worker['worker']} cannot keep answers on disk: {cache['disk_failing']}")
+            external = worker["external_screen"]
+            if external and not external["ready"]:
+                alarms.append(
+                    f"worker {worker['worker']} has no external screen: it does not run, and the log says why"
+                )
             for name, provider in worker["identity"].items():
                 if provider["last_error"]:
                     alarms.append(f"worker {worker['worker']} cannot read the keys of {name}: {provider['last_error']}")
@@ -157,7 +164,11 @@ def merge(workers: list[dict[str, Any]]) -> dict[str, Any]:
                 key: worker[key]
                 for key in ("worker", "pid", "ready", "connections", "calls_in_flight", "snapshot", "journal")
             }
-            | {"cache": worker.get("cache"), "identity": worker.get("identity", {})}
+            | {
+                "cache": worker.get("cache"),
+                "external_screen": worker.get("external_screen"),
+                "identity": worker.get("identity", {}),
+            }
             for worker in workers
         ],
     }
