@@ -59,6 +59,14 @@ def test_what_to_type_works_from_here(tmp_path: Path, monkeypatch: pytest.Monkey
     assert called_as("/somewhere/switchgear/__main__.py") == "switchgear"
 
 
+def test_a_file_and_options_of_the_embedded_default(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text("")
+    refused = CliRunner().invoke(main, ["up", "--config", str(file), "--state-dir", "elsewhere", "--speed", "2"])
+    assert refused.exit_code == 2
+    assert "leave --state-dir, --speed out" in refused.output
+
+
 @pytest.mark.parametrize("command", ["up", "demo"])
 def test_a_speed_that_is_none(command: str) -> None:
     refused = CliRunner().invoke(main, [command, "--speed", "0"])

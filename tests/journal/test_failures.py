@@ -64,6 +64,7 @@ async def test_a_second_writer_of_the_same_file_waits_for_the_first(tmp_path: Pa
     second.start()
     assert not second.healthy
     assert "another process" in second.status().failing
+    assert "need a directory each" in second.status().failing
     second.append("of the second", 1.0, b"")
     first.append("of the first", 1.0, b"")
     await first.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 import uvloop
+from click.core import ParameterSource
 from rich.console import Console
 from rich.table import Table
 
@@ -44,9 +45,11 @@ from switchgear.core.errors import SwitchgearError
     show_default=True,
     help="Emulated seconds in one real second.",
 )
-def up(path: Path | None, listen: str, admin: str, state_dir: str, speed: float) -> None:
+@click.pass_context
+def up(ctx: click.Context, path: Path | None, listen: str, admin: str, state_dir: str, speed: float) -> None:
     """Start five places and one endpoint in front of them; Ctrl-C ends all of it."""
     if path is not None:
+        _refuse_others(ctx)
         run_file(path)
         return
     set_up_logging()
@@ -56,6 +59,12 @@ def up(path: Path | None, listen: str, admin: str, state_dir: str, speed: float)
         uvloop.run(_up(listen, admin, state_dir, speed))
     except SwitchgearError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _refuse_others(ctx: click.Context) -> None:
+    given = [name for name in ctx.params if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT]
+    if others := [f"--{name.replace('_', '-')}" for name in given if name != "path"]:
+        raise click.UsageError(f"The file of --config says what is served and where: leave {', '.join(others)} out.")
 
 
 async def _up(listen: str, admin: str, state_dir: str, speed: float) -> None:

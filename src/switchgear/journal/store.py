@@ -129,7 +129,7 @@ def _owned(path: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise JournalFailing(f"another process writes {path}") from None
+        raise JournalFailing(f"another process writes {path}; two that run at once need a directory each") from None
     except BaseException:
         os.close(descriptor)
         raise
