@@ -27,9 +27,8 @@ class Admin:
     def handle(self, exchange: Exchange) -> None:
         target = exchange.target.partition(b"?")[0]
         if exchange.method not in (b"GET", b"HEAD"):
-            code = "method_not_allowed"
-            body = error_body(code, "The admin address is read with GET.")
-            exchange.reply(CATALOGUE[code].status, body, JSON + b"allow: GET, HEAD\r\n")
+            body = error_body("method_not_allowed", "The admin address is read with GET.")
+            exchange.reply(CATALOGUE["method_not_allowed"].status, body, JSON + b"allow: GET, HEAD\r\n")
         elif target == b"/healthz":
             exchange.reply(200, b'{"status":"alive"}')
         elif target in (b"/readyz", b"/metrics", b"/live"):
