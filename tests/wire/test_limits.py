@@ -14,6 +14,15 @@ HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
 SHORT = Limits(head_s=0.15, body_idle_s=0.15, keep_alive_s=0.15, linger_s=0.15)
 
 
+LIMIT = {
+    "header_too_large": "header_bytes",
+    "too_many_headers": "header_count",
+    "body_too_large": "body_bytes",
+    "head_timeout": "head_s",
+    "body_timeout": "body_idle_s",
+}
+
+
 @pytest.mark.parametrize(
     ("limits", "data", "status", "code"),
     [
@@ -40,6 +49,8 @@ async def test_what_exceeds_a_limit_is_refused_with_its_own_code(
             answer = await caller.answer()
         error = json.loads(answer.body)["error"]
         assert (answer.status, error["code"], error["type"]) == (status, code, "invalid_request_error")
+        remedy = f"limits.{LIMIT[code]} raised" if code in LIMIT else "try again in a moment"
+        assert error["message"].endswith(f"{remedy}.")
         assert answer.headers["connection"] == "close"
         assert await caller.ended() == b""
         assert server.refused == {code: 1}

@@ -22,13 +22,14 @@ _KNOWN_HOST_BYTES = 256
 def check_repeated(name: bytes) -> None:
     """Refuse a repetition that would let two readers choose differently."""
     if name in _ONCE:
-        raise RefusedRequest(400, "repeated_header", f"Header {name.decode('latin-1')} is given twice.")
+        raise RefusedRequest(400, "repeated_header", f"Header {name.decode('latin-1')} is given twice; send it once.")
 
 
 def check_trailer(name: bytes) -> None:
     """What frames, routes or authorizes a request must stand in its head (RFC 9110, 6.5.1)."""
     if name in _NOT_IN_TRAILERS:
-        raise RefusedRequest(400, "malformed_request", f"Header {name.decode('latin-1')} stands in a trailer.")
+        text = f"Header {name.decode('latin-1')} stands in a trailer; send it in the head."
+        raise RefusedRequest(400, "malformed_request", text)
 
 
 def check_no_tunnel(method: bytes) -> None:
@@ -89,14 +90,31 @@ def origin_form(method: bytes, target: bytes, headers: dict[bytes, bytes]) -> by
 
 
 def body_too_large(limits: Limits) -> RefusedRequest:
-    return RefusedRequest(413, "body_too_large", f"The body is larger than {limits.body_bytes} bytes.")
+    text = f"The body is larger than {limits.body_bytes} bytes; send a smaller one, or have limits.body_bytes raised."
+    return RefusedRequest(413, "body_too_large", text)
 
 
 def head_too_large(limits: Limits) -> RefusedRequest:
     return RefusedRequest(
-        431, "header_too_large", f"Request line and headers are larger than {limits.header_bytes} bytes."
+        431,
+        "header_too_large",
+        f"Request line and headers are larger than {limits.header_bytes} bytes; send less, or have limits.header_bytes raised.",
     )
 
 
 def too_many_headers(limits: Limits) -> RefusedRequest:
-    return RefusedRequest(431, "too_many_headers", f"More than {limits.header_count} headers.")
+    text = f"More than {limits.header_count} headers; send fewer, or have limits.header_count raised."
+    return RefusedRequest(431, "too_many_headers", text)
+
+
+def head_too_slow(limits: Limits) -> RefusedRequest:
+    text = f"The head was not whole within {limits.head_s:g} s; send it in one piece, or have limits.head_s raised."
+    return RefusedRequest(408, "head_timeout", text)
+
+
+def body_too_slow(limits: Limits) -> RefusedRequest:
+    return RefusedRequest(
+        408,
+        "body_timeout",
+        f"No further byte of the body came for {limits.body_idle_s:g} s; send it without a pause, or have limits.body_idle_s raised.",
+    )

@@ -6,6 +6,7 @@ import math
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
+from switchgear.wire import request_rules as rules
 from switchgear.wire.errors import RefusedRequest
 from switchgear.wire.exchange import Exchange
 from switchgear.wire.express import LONGEST_LENGTH, KnownHead
@@ -374,8 +375,8 @@ class ServerConnection(RequestReader, asyncio.Protocol):
             else:
                 self.abort()
         elif self._exchange is not None:
-            self._refuse(RefusedRequest(408, "body_timeout", "The body stopped arriving."))
+            self._refuse(rules.body_too_slow(self._limits))
         elif self._in_head:
-            self._refuse(RefusedRequest(408, "head_timeout", "The head of the request took too long."))
+            self._refuse(rules.head_too_slow(self._limits))
         else:
             self._end(linger=False)
