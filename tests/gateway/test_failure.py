@@ -52,6 +52,9 @@ def test_errors_of_the_wire_and_of_the_adapter(
     assert (failure.code, failure.reason, failure.next, failure.blames_target) == (code, reason, follows, blames)
     assert failure.text == "x"
     assert failure.code in CATALOGUE
+    assert failure.retry_after_s == (1.0 if code == "no_target_available" else None), (
+        "the catalogue promises Retry-After"
+    )
 
 
 @pytest.mark.parametrize(("status", "verdict", "upstream", "code", "reason", "follows", "blames"), STATUSES)

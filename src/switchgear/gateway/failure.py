@@ -37,6 +37,10 @@ _NEXT = {
 }
 
 
+_FULL_S = 1.0
+"""When to come back to a backend that is full."""
+
+
 class Failure(NamedTuple):
     """One failed attempt."""
 
@@ -61,7 +65,9 @@ def failure_of(error: SwitchgearError) -> Failure:
     if isinstance(error, HttpError):
         return _of_status(error)
     if isinstance(error, PoolExhausted):
-        return Failure("no_target_available", error.code, text, Next.ELSEWHERE, blames_target=False)
+        return Failure(
+            "no_target_available", error.code, text, Next.ELSEWHERE, blames_target=False, retry_after_s=_FULL_S
+        )
     if isinstance(error, ConnectTimeout):
         return Failure("upstream_unreachable", error.code, text, Next.ELSEWHERE)
     if isinstance(error, ConnectError):
