@@ -52,6 +52,14 @@ def test_a_name_after_the_at_is_a_pin(name: str, model: str, pin: str) -> None:
     assert (head.model, head.pin) == (model, pin)
 
 
+def test_a_name_is_no_place_for_a_prompt() -> None:
+    longest = "m" * 128 + "@" + "b" * 128
+    assert make_head(model=longest).pin == "b" * 128
+    error = refused(CHAT, msgspec.json.encode({"model": longest + "b"}))
+    assert (error.code, error.param) == ("invalid_field", "model")
+    assert "258 characters; a name has at most 257" in str(error)
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -20,6 +20,8 @@ _PROMPT = {
     Endpoint.EMBEDDINGS: "input",
     Endpoint.RESPONSES: "input",
 }
+_LONGEST_NAME = 257
+"""Characters of model@backend: the configuration takes 128 for each."""
 _NO_LIST = (b"null", b"[]", b"{}")
 _NO_FLAG = (b"null", b"false")
 _NO_COUNT = (b"null", b"0")
@@ -104,6 +106,9 @@ def read_head(endpoint: Endpoint, body: bytes) -> CallHead:
     except UNREADABLE as error:
         param = "stream" if "name" in locals() else "model"
         raise Refused("invalid_field", f"The field {param} has the wrong type: {error}.", param=param) from error
+    if len(name) > _LONGEST_NAME:  # it would stand in the answer and on the record
+        text = f"The field model has {len(name):,} characters; a name has at most {_LONGEST_NAME}. Is it the prompt?"
+        raise Refused("invalid_field", text, param="model")
     alias, _, pin = name.partition("@")
     if streamed and endpoint is Endpoint.EMBEDDINGS:
         raise Refused("invalid_field", "Embeddings are not streamed.", param="stream")
