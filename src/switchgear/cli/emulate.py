@@ -12,10 +12,10 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from switchgear.core.decoding import UNREADABLE
 from switchgear.core.errors import SwitchgearError
 from switchgear.emulator.errors import EmulatorError
 from switchgear.emulator.faults import KINDS
-from switchgear.emulator.requests import UNREADABLE
 from switchgear.emulator.server import Emulator
 from switchgear.hardware.catalogue import models, profiles
 from switchgear.hardware.model import Figure, Precision, Profile

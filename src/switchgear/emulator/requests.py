@@ -5,13 +5,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from switchgear.core.decoding import UNREADABLE
 from switchgear.emulator.errors import ApiError
 from switchgear.emulator.tokens import IMAGE_TOKENS, count_tokens
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding a stranger's JSON raises: not JSON, not UTF-8, nested too deeply."""
 MOST_CHOICES = 128
 MOST_TOP_LOGPROBS = 20
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from switchgear.core.decoding import UNREADABLE
 from switchgear.core.tasks import TaskOwner
 from switchgear.emulator.answer import Origin
 from switchgear.emulator.behaviour import Behaviour, behave, wrong_key
@@ -20,7 +21,7 @@ from switchgear.emulator.health import HEALTH, TEXT, Publishes, Told, dcgm_text,
 from switchgear.emulator.jobs import ENDPOINTS, prepare
 from switchgear.emulator.place import Place, Served, request_faults
 from switchgear.emulator.presence import Presence
-from switchgear.emulator.requests import UNREADABLE, Body, read
+from switchgear.emulator.requests import Body, read
 from switchgear.emulator.rules import parse_rules
 from switchgear.wire.exchange import JSON, Exchange, header
 
