@@ -266,6 +266,47 @@ async def test_a_unix_socket_and_tls(start: StartGateway, tmp_path: Path) -> Non
     assert not path.exists()
 
 
+async def test_a_reload_shows_renewed_certificates_and_refuses_nobody(
+    start: StartGateway, place: Emulator, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    gateway = await start(more=f'\n[gateway.tls]\ncert = "{authority.cert}"\nkey = "{authority.key}"\n')
+    address = gateway.addresses[0]
+
+    async def shown() -> bytes:
+        """Who answers a call on a connection of its own."""
+        pool = Pool(Origin("127.0.0.1", address.port, authority.client()))
+        connection = await pool.acquire(10.0)
+        assert connection._transport is not None
+        der: bytes = connection._transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        pool.released(connection)
+        answer = await fetch(pool, "POST", "/v1/chat/completions", headers=AUTHORIZATION, body=BODY)
+        await pool.close()
+        assert answer.status == 200
+        return der
+
+    async def all_shown(count: int) -> set[bytes]:
+        return set(await asyncio.gather(*(shown() for _ in range(count))))
+
+    before = await all_shown(8)
+    assert len(before) == 1
+    authority.issue("server", "127.0.0.1")
+    calling = asyncio.ensure_future(all_shown(64))
+    gateway.program.signal(signal.SIGHUP)
+    await calling
+    await until(lambda: "serving snapshot" in gateway.program.errors, "it has loaded again")
+    after = await all_shown(32)
+    assert len(after) == 1
+    assert after.isdisjoint(before)
+    gateway.file.write_text(configuration(place.base_url))  # from the next start on without TLS
+    authority.cert.unlink()
+    gateway.program.signal(signal.SIGHUP)
+    await until(
+        lambda: gateway.program.errors.count("the certificate that was read before") == 2, "both workers say so"
+    )
+    assert await all_shown(8) == after
+
+
 @pytest.mark.parametrize("speed", [1.0])
 async def test_a_successor_may_take_a_unix_socket_while_calls_in_flight_end(
     start: StartGateway, tmp_path: Path

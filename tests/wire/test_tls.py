@@ -138,6 +138,35 @@ async def test_a_drain_ends_tls_connections(authority: Authority) -> None:
         assert await drain
 
 
+async def test_renewed_certificates_are_shown_to_who_comes_and_connections_stay(authority: Authority) -> None:
+    server = Server(answer_ok)
+    async with serving(server, tls=authority.server()) as address:
+
+        async def shown() -> bytes:
+            async with Caller(address, tls=authority.client()) as caller:
+                await caller.send(GET)
+                assert (await caller.answer()).status == 200
+                der: bytes = caller.writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+                return der
+
+        async with Caller(address, tls=authority.client()) as stays:
+            await stays.send(GET)
+            assert (await stays.answer()).status == 200
+            found = [await shown()]
+            for _ in range(3):
+                cert, key = authority.issue("renewed", "localhost")
+                calls = [asyncio.ensure_future(shown()) for _ in range(8)]
+                await server.renew(server_context(cert, key))
+                await asyncio.gather(*calls)
+                found.append(await shown())
+            assert len(set(found)) == 4
+            await stays.send(GET)
+            assert (await stays.answer()).status == 200
+        await server.drain(5.0)
+        with pytest.raises(ConnectionRefusedError):
+            await shown()
+
+
 def test_files_that_cannot_be_used_are_named(authority: Authority, tmp_path: Path) -> None:
     missing = tmp_path / "missing.pem"
     garbage = tmp_path / "garbage.pem"

@@ -11,6 +11,7 @@ import os
 import random
 import signal
 import socket
+import ssl
 from pathlib import Path
 
 import msgspec
@@ -34,6 +35,7 @@ from switchgear.gateway.sketching import Sketches
 from switchgear.gateway.table import Builder
 from switchgear.limits.leasing import Leaser
 from switchgear.limits.stores import open_store
+from switchgear.wire.errors import TlsError
 from switchgear.wire.server import Server
 from switchgear.wire.tls import server_context
 
@@ -145,17 +147,7 @@ class Worker:
             check_head=gateway.check_head,
             clock=self._clock,
         )
-        tls = config.tls
-        context = (
-            server_context(
-                Path(tls.cert),
-                Path(tls.key),
-                client_ca=Path(tls.client_ca) if tls.client_ca else None,
-                require_client=tls.require_client,
-            )
-            if tls is not None
-            else None
-        )
+        context = _tls_context(config)
         gc.collect()
         gc.freeze()  # what is there now stays; calls leave no cycles, so the collector need not come often
         gc.set_threshold(_COLLECT_AFTER, 50, 50)
@@ -176,7 +168,20 @@ class Worker:
         self._gateway.serve(self._builder.build(snapshot))
         self._prober.start(snapshot)
         await self._watch_health()
+        await self._renew_certificates()
         return snapshot.id
+
+    async def _renew_certificates(self) -> None:
+        """Show what the files of the certificates hold now."""
+        assert self._config is not None  # noqa: S101  as above
+        assert self._server is not None  # noqa: S101  as above
+        try:
+            context = _tls_context(self._config)
+        except TlsError as error:  # calls are served all the same
+            log.error("callers are shown the certificate that was read before: %s", error)
+            return
+        if context is not None:
+            await self._server.renew(context)
 
     async def _watch_health(self) -> None:
         """Ask the backends that are served how their hardware is."""
@@ -250,6 +255,15 @@ class Worker:
             await self._recorder.close()
         if self._channel is not None:
             self._channel.close()
+
+
+def _tls_context(config: GatewayConfig) -> ssl.SSLContext | None:
+    """What the TCP addresses speak, read from its files; None where that is plain HTTP. Raises TlsError."""
+    tls = config.tls
+    if tls is None:
+        return None
+    client_ca = Path(tls.client_ca) if tls.client_ca else None
+    return server_context(Path(tls.cert), Path(tls.key), client_ca=client_ca, require_client=tls.require_client)
 
 
 def _error_body(code: str, message: str) -> bytes:

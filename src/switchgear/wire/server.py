@@ -60,7 +60,8 @@ class Server:
         self.known_hosts: set[bytes | None] = set()
         """Host headers already found good."""
         self._clock = clock or SystemClock()
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[tuple[asyncio.Server, socket.socket, bool]] = []
+        """What listens, at which socket, and whether it speaks TLS."""
         self._ticker: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._idle.set()
@@ -70,16 +71,35 @@ class Server:
         loop = asyncio.get_running_loop()
         if self._ticker is None:
             self._tick(loop)
+        self._servers.append((await self._accept(loop, sock, tls), sock, tls is not None))
+
+    async def renew(self, tls: ssl.SSLContext) -> None:
+        """Show other certificates to callers who come from now on, at all sockets that speak TLS. Connections stay, nobody is refused."""
+        loop = asyncio.get_running_loop()
+        for old in tuple(self._servers):
+            server, sock, secure = old
+            if not secure:
+                continue
+            again = sock.dup()
+            renewed = await self._accept(loop, again, tls)
+            if self.draining:
+                renewed.close()
+                return
+            self._servers[self._servers.index(old)] = (renewed, again, True)
+            server.close()  # not before: the queue of those who wait is one, and never without somebody who takes them in
+
+    async def _accept(
+        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, tls: ssl.SSLContext | None
+    ) -> asyncio.Server:
         factory = lambda: ServerConnection(self, loop)  # noqa: E731  a bound closure is the cheapest protocol factory
         create = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
-        server = await create(
+        return await create(
             factory,
             sock=sock,
             backlog=BACKLOG,  # else the loop calls listen() again with its own, and a burst of callers waits for the kernel's retry
             ssl=tls,
             ssl_handshake_timeout=self.limits.head_s if tls is not None else None,
         )
-        self._servers.append(server)
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         self.date_line = b"date: %b\r\n" % formatdate(self._clock.now_s(), usegmt=True).encode("ascii")
@@ -97,7 +117,7 @@ class Server:
 
     def stop_accepting(self) -> None:
         """Close the listening sockets; open connections stay."""
-        for server in self._servers:
+        for server, _, _ in self._servers:
             server.close()
         self._servers.clear()
 
