@@ -7,6 +7,7 @@ from tests.docs.pages import ROOT, first_cells, section
 
 from switchgear.core.record import Attempt, AttemptKind, AttemptOutcome, Outcome, Record, RuledOut
 from switchgear.emulator.faults import KINDS
+from switchgear.gateway import recorder
 from switchgear.gateway.entrance import FORWARDED
 from switchgear.gateway.errors import CATALOGUE
 from switchgear.gateway.live_metrics import Live, LiveCache, LivePool, LiveTarget, LiveWorker
@@ -61,6 +62,14 @@ def test_the_headers_that_reach_a_backend_are_those_of_the_code() -> None:
         r"do not reach a backend, but for ([^.]+)\.", (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     )
     assert re.findall(r"`([a-z-]+)`", promise) == [name.decode() for name in FORWARDED]
+
+
+def test_how_long_records_are_gathered_is_told_right() -> None:
+    told = [
+        re.findall(r"gather(?:ed|s| records) for (\d+) ms", (DOCS / page).read_text(encoding="utf-8"))
+        for page in ("failure.md", "architecture.md", "adr/0005-a-journal-for-each-worker.md")
+    ]
+    assert told == [[f"{recorder._GATHER_S * 1000:g}"]] * 3
 
 
 def test_the_faults_are_those_of_the_code() -> None:
