@@ -60,10 +60,13 @@ class Dispatch:
     def _ask_first(self, waited_s: float) -> None:
         call, now_s = self._call, monotonic()
         first = call.candidates[0]
-        rest_s = first.state.rest_until_s - now_s
-        if rest_s > 0 and now_s + rest_s < call.deadline_s:  # everybody asked to be left alone for a while
-            call.later(rest_s, lambda: self._rested(waited_s + rest_s))
-            return
+        if first.state.rest_until_s > now_s:  # everybody asked to be left alone for a while
+            rests_s = [one.state.rest_until_s for one in call.candidates if call.may_go(one, self._kind)]
+            until_s = min(rests_s, default=first.state.rest_until_s)
+            if until_s < call.deadline_s:
+                rest_s = until_s - now_s
+                call.later(rest_s, lambda: self._rested(waited_s + rest_s))
+                return
         self._ask(first, self._kind, waited_s)
         if self._route.config.hedge is not None and not call.over:
             self._plan_hedge(first)
