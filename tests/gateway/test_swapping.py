@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -128,6 +129,21 @@ async def test_a_snapshot_that_cannot_be_served_changes_nothing() -> None:
                 swap(plane, changed(plane, **wrong))
             assert caught.value.problems[0].path == "backends.a"
         assert plane.gateway.table is served
+        assert await plane.ask()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "is empty"), (b" \n", "is empty"), (b"\xff\xfe", "is not text"), (b"a\nb", "holds a line break")],
+)
+async def test_a_file_that_holds_no_key_changes_nothing(tmp_path: Path, content: bytes, message: str) -> None:
+    file = tmp_path / "key"
+    file.write_bytes(content)
+    async with Plane("a") as plane:
+        with pytest.raises(ConfigError) as caught:
+            swap(plane, changed(plane, api_key_file=str(file)))
+        assert str(file) in str(caught.value)
+        assert message in str(caught.value)
         assert await plane.ask()
 
 

@@ -496,6 +496,8 @@ class Builder:
                 return _one_line(self._read_file(backend.api_key_file).strip(), backend.api_key_file)
             except OSError as error:
                 raise LookupError(f"cannot read api_key_file {backend.api_key_file}: {error.strerror}") from error
+            except UnicodeDecodeError as error:
+                raise LookupError(f"api_key_file {backend.api_key_file} is not text") from error
         return None
 
 
@@ -519,6 +521,8 @@ def _authorizer(snapshot: Snapshot, routes: dict[str, Route]) -> "Authorizer[Tar
 
 
 def _one_line(secret: str, where: str) -> str:
+    if not secret.strip():
+        raise LookupError(f"the key in {where} is empty")
     if not secret.isprintable() or not secret.isascii():
         raise LookupError(f"the key in {where} holds a line break or a character that no header may hold")
     return secret
