@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -194,6 +195,19 @@ async def test_a_canary_that_the_environment_holds_is_in_no_snapshot() -> None:
             checked(await plane.send(CLEAN_CALL), "answer_blocked")
             assert b"ALPHA" not in encode_snapshot(plane.snapshot)
     with pytest.raises(ConfigError, match="VAULT_CANARY"):
+        async with Plane("a", urls={"a": "http://127.0.0.1:9/v1"}, screen=screen):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "cannot be read"), (b"\xff\xfe", "it is not text"), (b"\n", "holds no token")]
+)
+async def test_a_canary_whose_file_holds_none(tmp_path: Path, content: bytes | None, message: str) -> None:
+    file = tmp_path / "canary"
+    if content is not None:
+        file.write_bytes(content)
+    screen = Screening(answer_rules=BLOCK.answer_rules, canaries=(Canary(name="vault", token_file=str(file)),))
+    with pytest.raises(ConfigError, match=message):
         async with Plane("a", urls={"a": "http://127.0.0.1:9/v1"}, screen=screen):
             pass
 

@@ -432,9 +432,10 @@ class Builder:
                     token = self._environment.get(canary.token_env, "")
                 elif canary.token_file is not None:
                     token = self._read_file(canary.token_file).strip()
-            except OSError as error:
+            except (OSError, UnicodeDecodeError) as error:
+                said = error.strerror if isinstance(error, OSError) else "it is not text"
                 problem = Problem(
-                    f"screen.canaries.{canary.name}", f"its file cannot be read: {error.strerror}", "Name one that can."
+                    f"screen.canaries.{canary.name}", f"its file cannot be read: {said}", "Name one that can."
                 )
                 raise ConfigError([problem]) from error
             if not token:
