@@ -266,6 +266,8 @@ def test_a_text_is_continued_from_prompt_and_text() -> None:
     ("endpoint", "call", "turn"),
     [
         (CHAT, {"messages": []}, ContinueTurn.NO),
+        (CHAT, {}, ContinueTurn.PREFILL),
+        (CHAT, {"messages": "Once"}, ContinueTurn.PREFILL),
         (COMPLETIONS, {"prompt": ["a", "b"]}, ContinueTurn.PREFILL),
         (COMPLETIONS, {"prompt": [1, 2]}, ContinueTurn.PREFILL),
         (COMPLETIONS, {}, ContinueTurn.PREFILL),

@@ -35,6 +35,7 @@ _CONSTRAINTS = (
 """Fields that hold an answer to a grammar, beside `response_format`."""
 _decode_completion = msgspec.json.Decoder(Completion).decode
 _decode_embeddings = msgspec.json.Decoder(Embeddings).decode
+_decode_messages = msgspec.json.Decoder(list[Raw]).decode
 _decode_response = msgspec.json.Decoder(Response).decode
 _EMBEDDINGS, _RESPONSES = Endpoint.EMBEDDINGS, Endpoint.RESPONSES
 _encode = msgspec.json.Encoder().encode
@@ -129,7 +130,10 @@ class OpenAI:
             return fields
         if endpoint is not Endpoint.CHAT:
             return None
-        messages = msgspec.json.decode(fields["messages"], type=list[Raw])
+        try:
+            messages = _decode_messages(fields.get("messages", NULL))
+        except UNREADABLE:
+            return None  # a place that takes such a call may make of it what it likes
         turn = {"role": "assistant", "content": text}
         last = lenient(messages[-1]) if messages else None
         if isinstance(last, dict) and last.get("role") == "assistant":  # the caller had begun the turn itself
