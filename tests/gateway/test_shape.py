@@ -42,8 +42,9 @@ def test_a_text_chunk_with_other_text() -> None:
     assert made == {"id": "one", "choices": [{"index": 0, "text": "", "finish_reason": "stop"}]}
 
 
-def test_a_last_chunk_without_content_gets_none() -> None:
-    value = {"id": "two", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+@pytest.mark.parametrize("last", [{"delta": {}}, {"delta": None}, {}], ids=["empty", "null", "left out"])
+def test_a_last_chunk_without_content_gets_none(last: dict[str, Any]) -> None:
+    value = {"id": "two", "choices": [{"index": 0, **last, "finish_reason": "stop"}]}
     assert json.loads(with_text(data(value), "", "one")) == {**value, "id": "one"}
 
 

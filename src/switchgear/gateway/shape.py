@@ -22,8 +22,8 @@ def with_text(data: bytes, text: str, answer_id: str) -> bytes:
     for choice in chunk["choices"]:
         if "text" in choice:
             choice["text"] = text
-        elif text or "content" in choice.get("delta", {}):
-            choice["delta"]["content"] = text
+        elif (delta := choice.get("delta")) is not None and (text or "content" in delta):
+            delta["content"] = text
     return _encode(chunk)
 
 
