@@ -16,6 +16,7 @@ RAISED: list[
 ] = [  # error, caller's code, reason, where next, breaker counts
     (wire.ConnectError("x"), "upstream_unreachable", "connect_failed", AGAIN, True),
     (wire.ConnectTimeout("x"), "upstream_unreachable", "connect_timeout", ELSEWHERE, True),
+    (wire.OutOfSockets("x"), "no_target_available", "out_of_sockets", ELSEWHERE, False),
     (wire.PoolExhausted("x"), "no_target_available", "pool_exhausted", ELSEWHERE, False),
     (wire.ResetError("x"), "upstream_error", "connection_reset", AGAIN, True),
     (wire.Truncated("x"), "upstream_error", "answer_truncated", AGAIN, True),

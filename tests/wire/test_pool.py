@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 import random
+import resource
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +13,15 @@ from tests.wire.serving import PATIENCE_S, until
 from tests.wire.still_loop import KeptTransport
 
 from switchgear.wire.client import Pool
-from switchgear.wire.errors import Cancelled, ConnectError, ConnectTimeout, PoolExhausted, ResetError, Truncated
+from switchgear.wire.errors import (
+    Cancelled,
+    ConnectError,
+    ConnectTimeout,
+    OutOfSockets,
+    PoolExhausted,
+    ResetError,
+    Truncated,
+)
 from switchgear.wire.fetch import fetch
 from switchgear.wire.origin import Origin
 from switchgear.wire.tls import client_context
@@ -135,6 +145,26 @@ async def test_no_more_connections_than_may_be_and_everyone_gets_one() -> None:
         assert [answer.body for answer in answers] == [b"ok"] * 50
         assert len(origin.lines) == 3
         assert most <= 3
+
+
+async def test_want_of_descriptors_is_no_fault_of_the_origin() -> None:
+    async with pool_to(always_ok) as (pool, _):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(highest, soft), hard))
+        taken: list[int] = []
+        try:
+            with contextlib.suppress(OSError):  # those below the highest that are free
+                while True:
+                    taken.append(os.dup(0))
+            with pytest.raises(OutOfSockets, match="raise this process's limit of open files"):
+                await pool.acquire(5.0)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            for number in taken:
+                os.close(number)
+        assert pool.open == 0
+        assert (await fetch(pool, "GET", "/")).status == 200
 
 
 async def test_who_waits_is_served_in_turn_even_if_others_come_later() -> None:

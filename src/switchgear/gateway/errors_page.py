@@ -34,6 +34,7 @@ This page is made by `tools/docs.py`; change the code, not the page.
 ATTEMPTS: tuple[tuple[SwitchgearError, str], ...] = (
     (wire.ConnectError(), "No connection: refused, unreachable, name unknown, TLS failed."),
     (wire.ConnectTimeout(), "No connection within `connect_s`."),
+    (wire.OutOfSockets(), "This process has no file descriptor left for a connection, or this machine no port."),
     (wire.PoolExhausted(), "All connections to the backend were in use, and none came free within `connect_s`."),
     (wire.ResetError(""), "The connection ended before any byte of an answer."),
     (wire.Truncated(), "The connection, or the stream, ended within the answer."),

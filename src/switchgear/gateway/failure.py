@@ -11,6 +11,7 @@ from switchgear.wire.errors import (
     ExchangeError,
     FirstByteTimeout,
     IdleTimeout,
+    OutOfSockets,
     PoolExhausted,
     TotalTimeout,
 )
@@ -64,7 +65,7 @@ def failure_of(error: SwitchgearError) -> Failure:
     text = str(error)
     if isinstance(error, HttpError):
         return _of_status(error)
-    if isinstance(error, PoolExhausted):
+    if isinstance(error, PoolExhausted | OutOfSockets):
         return Failure(
             "no_target_available", error.code, text, Next.ELSEWHERE, blames_target=False, retry_after_s=_FULL_S
         )

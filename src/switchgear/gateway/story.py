@@ -36,6 +36,7 @@ _DEGRADED: dict[str, str] = {
 _ERRORS = {
     "connect_failed": "no connection",
     "connect_timeout": "no connection in time",
+    "out_of_sockets": "the gateway could open no further connection",
     "pool_exhausted": "no connection was free in time",
     "connection_reset": "the connection ended before any byte of an answer",
     "answer_truncated": "the connection ended within the answer",

@@ -52,7 +52,7 @@ class Pool:
     async def acquire(self, connect_s: float) -> ClientConnection:
         """An idle connection, else a new one, else wait for one, all within `connect_s` seconds.
 
-        Raises ConnectError, ConnectTimeout or PoolExhausted; Cancelled if the pool is closed meanwhile.
+        Raises ConnectError, ConnectTimeout, OutOfSockets or PoolExhausted; Cancelled if the pool is closed meanwhile.
         """
         connection = self.try_acquire()
         if connection is not None:

@@ -9,6 +9,7 @@
     └── ExchangeError         a request of ours that did not end in a whole answer
         ├── ConnectError      no connection: refused, unreachable, name unknown, TLS failed
         ├── ConnectTimeout    no connection within `connect_s`
+        ├── OutOfSockets      no connection, for this process has no descriptor left or this machine no port
         ├── PoolExhausted     every connection that the pool may open is in use, and none came free in time
         ├── ResetError        the connection ended before any byte of the answer
         ├── Truncated         the connection ended within the answer
@@ -54,6 +55,12 @@ class ConnectError(ExchangeError):
 
 class ConnectTimeout(ExchangeError):
     code = "connect_timeout"
+
+
+class OutOfSockets(ExchangeError):
+    """It says nothing about the origin."""
+
+    code = "out_of_sockets"
 
 
 class PoolExhausted(ExchangeError):

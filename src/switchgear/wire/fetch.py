@@ -65,7 +65,7 @@ async def fetch(
 ) -> Response:
     """Send one request and wait for its whole answer, whatever its status.
 
-    A pooled connection that turns out to be stale is replaced once, unseen. Raises an `ExchangeError`. When cancelled,
+    Pooled connections that turn out to be stale are replaced unseen. Raises an `ExchangeError`. When cancelled,
     or when the answer is larger than `max_bytes`, the connection is closed at once.
     """
     loop = asyncio.get_running_loop()

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import errno
 import ipaddress
 import re
 import ssl
@@ -9,9 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from switchgear.wire.errors import AddressError, ConnectError
+from switchgear.wire.errors import AddressError, ConnectError, OutOfSockets
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_OWN_LIMITS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL))
+"""What a connection fails with for want of something here, whoever it was to."""
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: |\r|$)")
 
 
@@ -146,7 +149,7 @@ def _holds(network: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address)
 
 
 async def connect(origin: Origin, factory: Callable[[], asyncio.Protocol]) -> None:
-    """Make one connection whose protocol comes from `factory`. Raises ConnectError; the caller bounds the time."""
+    """Make one connection whose protocol comes from `factory`. Raises ConnectError or OutOfSockets; the caller bounds the time."""
     loop = asyncio.get_running_loop()
     try:
         if origin.path:
@@ -169,6 +172,10 @@ async def connect(origin: Origin, factory: Callable[[], asyncio.Protocol]) -> No
         if origin.proxy is not None:
             where = f"{where} through the proxy {origin.proxy.host}:{origin.proxy.port}"
         why = (error.strerror if isinstance(error, OSError) else None) or error
+        if isinstance(error, OSError) and error.errno in _OWN_LIMITS:
+            raise OutOfSockets(
+                f"cannot connect to {where}: {why}; raise this process's limit of open files (ulimit -n, LimitNOFILE)"
+            ) from error
         raise ConnectError(f"cannot connect to {where}: {why}") from error
 
 
