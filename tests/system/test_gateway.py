@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import socket
 from pathlib import Path
@@ -117,6 +118,25 @@ async def test_it_is_not_ready_while_every_breaker_is_open(start: StartGateway, 
             await on_both_workers(gateway, 4)
             breakers = (await gateway.live())["targets"][0]["breakers"]
     assert (await gateway.ready())[0] == 200
+
+
+async def test_workers_take_the_descriptors_that_they_may_have(start: StartGateway) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))  # as a shell starts it, in small
+    try:
+        gateway = await start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert resource.prlimit(gateway.program.pid, resource.RLIMIT_NOFILE)[0] == 256
+    for worker in (await gateway.live())["workers"]:
+        assert resource.prlimit(worker["pid"], resource.RLIMIT_NOFILE)[0] == min(hard, 1 << 20)
+    callers = [
+        gateway.caller() for _ in range(400)
+    ]  # between two workers, of which 256 descriptors would not do for either
+    answers = await asyncio.gather(*(caller.chat("chat", "hello", 4) for caller in callers))
+    assert all(answer.whole for answer in answers)
+    for caller in callers:
+        await caller.close()
 
 
 async def test_an_external_screen_that_does_not_run_is_an_alarm(start: StartGateway) -> None:
