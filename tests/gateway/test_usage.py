@@ -24,6 +24,34 @@ async def test_usage_is_counted_always_and_shown_when_asked_for(options: dict[st
     assert record.cost_usd == pytest.approx((9 * 1.0 + 2 * 2.0) / 1e6)
 
 
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        (None, None),
+        ({"include_usage": False}, None),
+        ({"include_obfuscation": False}, {"include_obfuscation": False}),
+        ({"include_usage": True}, {"include_usage": True}),
+    ],
+    ids=["none", "no usage", "another", "the caller's own"],
+)
+async def test_a_place_that_does_not_know_the_field_is_not_asked_by_it(
+    options: dict[str, bool] | None, sent: dict[str, bool] | None
+) -> None:
+    asked = {"model": "chat", "messages": [], "stream": True} | ({} if options is None else {"stream_options": options})
+    can = {"a": {"capabilities": Capabilities(stream_usage=False)}}
+    async with recording(replies(status=500)) as a, recording(streams(*STREAM, SHOWN, DONE)) as b:
+        urls = {"a": a.base_url, "b": b.base_url}
+        async with Plane("a", "b", urls=urls, backends=can) as plane:
+            assert (await plane.send(asked)).status == 200
+            assert a.fields.get("stream_options") == sent
+            assert b.fields["stream_options"] == {**(options or {}), "include_usage": True}, "the other one is asked"
+            a.answer = streams(*STREAM, DONE)
+            answer = await plane.send(asked)
+            record = await plane.record(2)
+    assert answer.body == b"".join([*STREAM, DONE])
+    assert (record.backend, record.usage) == ("a", "estimated")
+
+
 async def test_usage_in_the_last_piece_of_content_is_counted() -> None:
     events = [STREAM[0], chunk({"content": " you"}, "stop", usage=USAGE), DONE]
     async with recording(streams(*events)) as place, Plane("a", urls={"a": place.base_url}) as plane:

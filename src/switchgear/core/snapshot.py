@@ -141,6 +141,8 @@ class Capabilities(Part, frozen=True, kw_only=True):
     """Tokens of prompt and answer together; without it no call is too long."""
     continue_turn: ContinueTurn = ContinueTurn.NO
     """Whether a broken answer can be continued there."""
+    stream_usage: bool = True
+    """The field `stream_options`, by which streams are asked for their usage; without it their usage is estimated."""
     bytes_per_token: Annotated[float, msgspec.Meta(gt=0)] = 4.0
     """For estimates where the backend reports no usage: bytes of text that make one token."""
 

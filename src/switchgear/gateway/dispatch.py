@@ -17,7 +17,7 @@ from switchgear.gateway.candidates import busy, candidates_of, refusal
 from switchgear.gateway.chain import Bounds, Chain
 from switchgear.gateway.errors import Failed
 from switchgear.gateway.failure import Failure, Next
-from switchgear.gateway.head import CallHead, with_usage_asked
+from switchgear.gateway.head import CallHead, with_usage_asked, without_usage_asked
 from switchgear.gateway.relay import HeldTry, StreamTry
 from switchgear.gateway.rescue import RescueTry, Sent, continuation_fields
 from switchgear.gateway.table import Route, Target
@@ -52,10 +52,14 @@ class Dispatch:
 
     def begin(self) -> None:
         """Ask the first candidate."""
-        head = self._head
-        if head.streamed and not head.wants_usage and head.endpoint is not Endpoint.RESPONSES:
-            with_usage_asked(head.fields)  # counted in any case; the caller does not see what it did not ask for
+        if self._asks_usage:
+            with_usage_asked(self._head.fields)  # counted in any case; the caller does not see what it did not ask for
         self._ask_first(0.0)
+
+    @property
+    def _asks_usage(self) -> bool:
+        head = self._head
+        return head.streamed and not head.wants_usage and head.endpoint is not Endpoint.RESPONSES
 
     def _ask_first(self, waited_s: float) -> None:
         call, now_s = self._call, monotonic()
@@ -92,6 +96,8 @@ class Dispatch:
     def _fields(self, target: Target) -> Fields:
         fields = self._head.fields
         fields["model"] = target.model_raw
+        if not target.backend.capabilities.stream_usage and self._asks_usage:
+            return without_usage_asked(fields)
         return fields
 
     def _ask(self, target: Target, kind: AttemptKind, waited_s: float) -> None:

@@ -157,6 +157,16 @@ def with_usage_asked(fields: Fields) -> None:
     fields["stream_options"] = msgspec.Raw(msgspec.json.encode(options))
 
 
+def without_usage_asked(fields: Fields) -> Fields:
+    """The fields for a backend that refuses what `with_usage_asked` adds; the caller's other options stay."""
+    options = _object(fields, "stream_options") if "stream_options" in fields else {}
+    options.pop("include_usage", None)
+    fields = {name: value for name, value in fields.items() if name != "stream_options"}
+    if options:
+        fields["stream_options"] = msgspec.Raw(msgspec.json.encode(options))
+    return fields
+
+
 def _look_closer(head: CallHead, fields: Fields, prompt: bytes) -> None:
     if "tools" in fields or "functions" in fields:
         head.tools = any(_given(fields, name, _NO_LIST) for name in ("tools", "functions"))
