@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -175,6 +176,20 @@ async def test_sighup_swaps_the_snapshot_and_drops_no_call(start: StartGateway, 
     assert (await caller.chat("further", "hello", 4)).whole
     await caller.close()
     assert await gateway.ready() == (200, {"ready": True, "not_ready": [], "alarms": []})
+
+
+async def test_a_reload_asked_for_while_it_starts_is_done_when_it_serves(tmp_path: Path, place: Emulator) -> None:
+    gateway = Gateway(tmp_path, configuration(place.base_url))
+    status = Path(f"/proc/{gateway.program.pid}/status")
+    blocked = re.compile(r"^SigBlk:\t[0-9a-f]+1$", re.MULTILINE)  # SIGHUP is the first bit
+    await until(lambda: blocked.search(status.read_text()), "it looks out for signals")
+    gateway.program.signal(signal.SIGHUP)
+    await gateway.serving()
+    await until(lambda: "serving snapshot" in gateway.program.errors, "it has read its file again")
+    assert all(answer.whole for answer in await on_both_workers(gateway, 8))
+    gateway.program.signal(signal.SIGTERM)
+    assert await gateway.program.ended() == 0
+    await gateway.close()
 
 
 async def test_a_broken_file_changes_nothing_and_raises_an_alarm(start: StartGateway, place: Emulator) -> None:

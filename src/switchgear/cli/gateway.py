@@ -1,6 +1,7 @@
 """`switchgear gateway`: a data plane from a configuration file."""
 
 import logging
+import signal
 from pathlib import Path
 
 import click
@@ -23,12 +24,15 @@ def gateway(path: Path) -> None:
 def run_file(path: Path) -> None:
     """Serve what a file says. Raises click.ClickException when it cannot be served from."""
     set_up_logging()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # a reload asked for meanwhile waits until it can be done
     try:
         loaded = load_file(path)
         _warn(loaded)
         uvloop.run(serve_until_stopped(loaded.config, lambda: load_file(path).config, _announce))
     except SwitchgearError as error:
         raise click.ClickException(str(error)) from error
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
 def set_up_logging() -> None:

@@ -191,7 +191,7 @@ class Supervisor:
                 await worker.channel.ask("swap", self.snapshot)
 
     async def wait_for_signal(self) -> None:
-        """Wait for SIGTERM or SIGINT; SIGHUP meanwhile reloads, where there is something to read."""
+        """Wait for SIGTERM or SIGINT; SIGHUP meanwhile reloads, where there is something to read. It may have been blocked until now."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
@@ -199,6 +199,7 @@ class Supervisor:
             loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.start(self.reload()))
         elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup sets it so
             loop.add_signal_handler(signal.SIGHUP, self._stopping.set)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         await self._stopping.wait()
 
     async def stop(self, grace_s: float) -> None:
