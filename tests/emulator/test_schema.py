@@ -94,9 +94,20 @@ def test_references_and_their_nesting() -> None:
         ({"type": "thing"}, "type 'thing' is unknown"),
         ({"$ref": "#"}, "nests without end"),
         ({"type": "array", "items": {"enum": [1]}, "minItems": 2, "uniqueItems": True}, "more different items"),
+        ({"type": "array", "minItems": 1_000_000_000}, "more than 20,000 values"),
+        ({"type": "object", "minProperties": 1_000_000_000}, "more than 20,000 values"),
+        ({"type": "object", "properties": {letter: {"$ref": "#"} for letter in "abcdefgh"}}, "more than 20,000 values"),
+        ({"type": "string", "minLength": 1_000_000_000}, "more than 100,000 characters"),
+        ({"enum": []}, "no JSON schema"),
+        ({"anyOf": []}, "no JSON schema"),
+        ({"type": "integer", "multipleOf": 0}, "no JSON schema"),
+        ({"type": "integer", "minimum": 10**400}, "no JSON schema"),
+        ({"properties": 5}, "no JSON schema"),
+        ({"type": "object", "properties": {"a": {"type": "string", "maxLength": "x"}}}, "no JSON schema"),
+        ("x", "no JSON schema"),
     ],
 )
-def test_what_it_cannot_answer_is_refused_by_name(schema: dict[str, Any], reason: str) -> None:
+def test_what_it_cannot_answer_is_refused_by_name(schema: Any, reason: str) -> None:
     with pytest.raises(ApiError, match=reason) as caught:
         instance(schema, Draws("refuse"), "response_format")
     assert caught.value.status == 400

@@ -50,13 +50,26 @@ _REFUSED = (
 )
 _DEEPEST = 16
 """Levels of nesting after which optional properties are left out; twice as many are refused (a schema that needs itself)."""
+_MOST_VALUES = 20_000
+_LONGEST = 100_000
+"""Values of one instance and characters of one of its strings: more would keep all other callers of the place waiting."""
 
 Schema = Mapping[str, Any] | bool
 
 
 def instance(schema: Schema, draws: Draws, param: str) -> Any:
     """A value that `schema` allows. Raises ApiError, naming `param`, where it cannot tell."""
-    return _Maker(schema, draws, param).make(schema, 0)
+    maker = _Maker(schema, draws, param)
+    try:
+        return maker.make(schema, 0)
+    except (
+        TypeError,
+        ValueError,
+        AttributeError,
+        LookupError,
+        ArithmeticError,
+    ) as error:  # keywords with values of any kind
+        raise maker.refuse("it is no JSON schema") from error
 
 
 class _Maker:
@@ -64,17 +77,21 @@ class _Maker:
         self._root = root
         self._draws = draws
         self._param = param
+        self._made = 0
 
     def make(self, schema: Schema, depth: int) -> Any:
+        self._made += 1
+        if self._made > _MOST_VALUES:
+            raise self.refuse(f"it wants more than {_MOST_VALUES:,} values")
         if isinstance(schema, bool):
             if not schema:
-                raise self._refuse("it allows nothing (false)")
+                raise self.refuse("it allows nothing (false)")
             return self._word()
         if depth > 2 * _DEEPEST:
-            raise self._refuse("it nests without end")
+            raise self.refuse("it nests without end")
         for keyword in _REFUSED:
             if keyword in schema:
-                raise self._refuse(f"the emulator does not understand {keyword!r}")
+                raise self.refuse(f"the emulator does not understand {keyword!r}")
         if "$ref" in schema:
             return self.make(self._resolve(schema["$ref"]), depth + 1)
         if "const" in schema:
@@ -108,7 +125,7 @@ class _Maker:
                 return self._draws.below(2) == 1
             case "null":
                 return None
-        raise self._refuse(f"type {kind!r} is unknown")
+        raise self.refuse(f"type {kind!r} is unknown")
 
     def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
         properties = schema.get("properties", {})
@@ -134,7 +151,7 @@ class _Maker:
             tries += 1
             if schema.get("uniqueItems") and value in made:
                 if tries > 64 * (least + 1):
-                    raise self._refuse("it wants more different items than the emulator finds")
+                    raise self.refuse("it wants more different items than the emulator finds")
                 continue
             made.append(value)
         return made
@@ -143,6 +160,8 @@ class _Maker:
         if (known := _FORMATS.get(schema.get("format", ""))) is not None:
             return known
         least, most = schema.get("minLength", 0), schema.get("maxLength", math.inf)
+        if least > _LONGEST:
+            raise self.refuse(f"it wants a string of more than {_LONGEST:,} characters")
         text = self._word()
         while len(text) < least:
             text += f" {self._word()}"
@@ -161,7 +180,7 @@ class _Maker:
         if last < first:
             middle = (low + high) / 2
             if whole or "multipleOf" in schema or middle in (over, under) or not low <= middle <= high:
-                raise self._refuse("its range holds no number")
+                raise self.refuse("its range holds no number")
             return float(middle)
         value = (first + self._draws.below(last - first + 1)) * step
         return int(value) if whole else value
@@ -202,21 +221,21 @@ class _Maker:
 
     def _resolve(self, reference: Any) -> Schema:
         if not isinstance(reference, str) or not reference.startswith("#"):
-            raise self._refuse(f"reference {reference!r} is not local")
+            raise self.refuse(f"reference {reference!r} is not local")
         found: Any = self._root
         for part in reference[1:].split("/")[1:]:
             key = part.replace("~1", "/").replace("~0", "~")
             if not isinstance(found, Mapping) or key not in found:
-                raise self._refuse(f"reference {reference!r} leads nowhere")
+                raise self.refuse(f"reference {reference!r} leads nowhere")
             found = found[key]
         if not isinstance(found, Mapping | bool):
-            raise self._refuse(f"reference {reference!r} leads to no schema")
+            raise self.refuse(f"reference {reference!r} leads to no schema")
         return found
 
     def _word(self) -> str:
         return self._draws.pick(_WORDS)
 
-    def _refuse(self, reason: str) -> ApiError:
+    def refuse(self, reason: str) -> ApiError:
         return ApiError(
             400, f"Invalid schema for {self._param}: {reason}.", param=self._param, error_code="invalid_schema"
         )
