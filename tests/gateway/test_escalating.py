@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +30,7 @@ from switchgear.core.caching import LastResort, ModelCache
 from switchgear.core.escalation import Escalate
 from switchgear.core.record import AttemptKind, AttemptOutcome, Outcome
 from switchgear.core.snapshot import Delivery, Retry
-from switchgear.wire.exchange import Exchange
+from switchgear.wire.exchange import EVENT_STREAM, Exchange
 
 
 async def test_a_sure_answer_is_the_callers_and_nobody_else_is_asked() -> None:
@@ -72,6 +73,20 @@ async def test_an_unsure_answer_goes_to_the_larger_model(streamed: bool) -> None
         assert record.attempts[1].confidence is None
         assert record.cost_usd == pytest.approx(2 * 13e-6), "both are paid for"
         assert (record.prompt_tokens, record.completion_tokens) == (9, 2), "the caller got one answer"
+        await one.idle()
+
+
+@pytest.mark.parametrize("logprob", [-3.0, -0.5], ids=["unsure", "sure"])
+async def test_a_stream_that_one_read_brings_has_the_time_of_its_first_token(logprob: float) -> None:
+    small = replies(b"".join(told(("no", logprob))), head=EVENT_STREAM)
+    async with world(small, streams(*told(("YES", -0.1)))) as one:
+        assert (await one.send(STREAMED)).status == 200
+        record = await one.record()
+        for attempt in record.attempts:
+            assert attempt.ttft_s is not None
+            assert 0.0 <= attempt.ttft_s <= attempt.duration_s
+        for target in one.plane.gateway.table.targets():
+            assert target.state.latency.peak_ewma_s(time.monotonic()) >= 0.0
         await one.idle()
 
 

@@ -111,6 +111,7 @@ class CareTry(StreamTry, eq=False):
             self.hold = False
             super()._finish(out)
             return
+        self._first()  # one read may have brought all of it
         self.preamble += out
         self.complete = True
         reader = self.reader
