@@ -62,7 +62,7 @@ async def test_a_whole_answer_waits_for_its_record() -> None:
 
 async def test_the_end_of_a_stream_waits_for_its_record() -> None:
     records = SlowRecords()
-    async with Plane("a", records=records, speed=5.0) as plane, Caller(plane.address) as caller:
+    async with Plane("a", records=records, speed=0.5) as plane, Caller(plane.address) as caller:
         await caller.send(request({**CALL, "stream": True}))
         await caller.head()
         came = await caller.chunk()
