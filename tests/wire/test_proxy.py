@@ -137,7 +137,7 @@ async def test_credentials_are_shown_to_the_proxy_and_to_nobody_else(
 @pytest.mark.parametrize(
     ("said", "error"),
     [
-        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "with 502; it may be told to allow that"),
+        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "with 502; whoever runs it can say why"),
         (b"HTTP/1.1 407 No\r\ncontent-length: 2\r\n\r\nno", "with 407; put its user and password into HTTPS_PROXY"),
         (b"HTTP/1.1 200", "closed the connection"),
         (b"", "closed the connection"),

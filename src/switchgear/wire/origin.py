@@ -194,7 +194,7 @@ async def _connect_through_proxy(
         transport.write(head.encode("latin-1") + b"\r\n")
         status = await tunnel.status
         if not 200 <= status < 300:
-            remedy = "put its user and password into HTTPS_PROXY" if status == 407 else "it may be told to allow that"
+            remedy = "put its user and password into HTTPS_PROXY" if status == 407 else "whoever runs it can say why"
             raise ConnectError(
                 f"the proxy {proxy.host}:{proxy.port} answered CONNECT {authority} with {status}; {remedy}"
             )
