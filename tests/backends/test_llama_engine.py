@@ -302,6 +302,14 @@ def test_a_crash_shows_as_an_exit_status() -> None:
         assert one.process.wait(END_DEADLINE_S) == -signal.SIGABRT
 
 
+def test_ctrl_c_while_it_starts_ends_it_at_once() -> None:
+    interrupted = "os.kill(os.getpid(), signal.SIGINT)"
+    code = f"import os, signal; from switchgear.backends import llama_engine; llama_engine._start = lambda *_: {interrupted}; {COMMAND}"
+    with launch(code=code) as process:
+        out, error = process.communicate(timeout=START_DEADLINE_S)
+    assert (process.returncode, out, error) == (-signal.SIGINT, "", "")
+
+
 def refused(*arguments: str, code: str = COMMAND) -> str:
     """What an engine that cannot start says; it must end with a status of its own choice, not by a signal."""
     with launch(*arguments, code=code) as process:

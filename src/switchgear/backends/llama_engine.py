@@ -84,6 +84,8 @@ def serve(
     _check_file(model)
     if port:
         bind(Address(host=host, port=port)).close()  # llama.cpp would say only that something failed
+    # Python's own handler would raise within what starts the server, and the server's destructor then never ends.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     server = _start(_parameters(model, host, port, alias or model.stem, context_window, parallel, threads), model)
     signalled, wakeup = socket.socketpair()
     wakeup.setblocking(False)
