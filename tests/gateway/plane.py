@@ -101,6 +101,9 @@ class KeptRecords:
         self.kept.append(record)
         self.arrived.set()
 
+    def expect(self, write: Callable[[], None]) -> None:
+        write()
+
     def append_encoded(self, call_id: str, ended_s: float, record: bytes) -> None:
         told = decode_record(record)
         assert (told.call, told.at_s + told.duration_s) == (call_id, ended_s)

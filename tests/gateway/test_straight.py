@@ -17,6 +17,7 @@ from switchgear.core.snapshot import Breaker, Capabilities, Hedge, Key, Prices, 
 from switchgear.gateway.breaker import CircuitBreaker
 from switchgear.gateway.latency import Latency
 from switchgear.gateway.straight import StraightWay
+from switchgear.gateway.table import Target
 from switchgear.wire.exchange import JSON, Exchange
 
 CALL: dict[str, Any] = {"model": "chat", "messages": [{"role": "user", "content": "hi"}]}
@@ -210,21 +211,46 @@ async def test_a_caller_that_hangs_up_ends_the_short_way_at_once() -> None:
         assert plane.gateway.desk.calls == 0
 
 
-@pytest.mark.parametrize("where", [(Latency, "observe"), (CircuitBreaker, "well"), (Exchange, "reply_ok")])
-async def test_a_defect_within_the_short_way_leaves_no_caller_waiting(
-    monkeypatch: pytest.MonkeyPatch, where: tuple[type, str]
-) -> None:
-    def broken(*_: object) -> None:
-        raise RuntimeError("a defect")
-
-    monkeypatch.setattr(*where, broken)
+async def test_a_defect_within_the_short_way_leaves_no_caller_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Exchange, "reply_ok", broken)
     async with recording() as place, Plane("a", urls={"a": place.base_url}) as plane:
         async with asyncio.timeout(5):
             answer = await plane.send(CALL)
         checked(answer, "internal_error")
         record = plane.records.kept[-1]
         assert (record.outcome, record.status, record.error) == (Outcome.FAILED, 500, "internal_error")
-        monkeypatch.undo()
-        assert (await plane.send(CALL)).status == 200
-        assert plane.gateway.desk.calls == 0
-        assert all(state.in_flight == 0 for state in plane.builder.live.backends.values())
+        await serves(plane, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("where", "ended"),
+    [
+        ((Latency, "observe"), (Outcome.OK, 200, "")),
+        ((CircuitBreaker, "well"), (Outcome.OK, 200, "")),
+        ((Target, "cost_usd"), (Outcome.FAILED, 500, "internal_error")),
+    ],
+)
+async def test_a_defect_after_the_answer_still_leaves_one_record(
+    monkeypatch: pytest.MonkeyPatch, where: tuple[type, str], ended: tuple[Outcome, int, str]
+) -> None:
+    async with recording() as place, Plane("a", urls={"a": place.base_url}) as plane:
+        await serves(plane, monkeypatch)  # from then on the way is short
+        monkeypatch.setattr(*where, broken)
+        async with asyncio.timeout(5):
+            assert (await plane.send(CALL)).status == 200
+        assert len(plane.records.kept) == 2
+        record = plane.records.kept[-1]
+        assert (record.outcome, record.status, record.error) == ended
+        await serves(plane, monkeypatch)
+
+
+def broken(*_: object) -> None:
+    raise RuntimeError("a defect")
+
+
+async def serves(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is broken or held any more."""
+    monkeypatch.undo()
+    assert (await plane.send(CALL)).status == 200
+    assert plane.gateway.desk.calls == 0
+    assert all(state.in_flight == 0 for state in plane.builder.live.backends.values())

@@ -180,6 +180,7 @@ class Gateway:
 
     def live(self) -> dict[str, object]:
         """What this process knows of its targets at the moment; times in seconds."""
+        self.desk.books.write()
         now_s = monotonic()
         return {
             "snapshot": self.table.snapshot.id,

@@ -224,7 +224,7 @@ class Try(msgspec.Struct, eq=False):
                 self._failed(error)
                 return
             self.finish_reason = answer.finish_reason
-            self._bill(answer.usage, answer.text_bytes)
+            self.bill(answer.usage, answer.text_bytes)
             self._succeeded(monotonic())
             if self.ended is None:
                 self.call.finish_reason = self.finish_reason
@@ -266,6 +266,7 @@ class Try(msgspec.Struct, eq=False):
         raise self.target.adapter.error(status, self.headers, self.body(), self.call.desk.now_s())
 
     def _succeeded(self, now_s: float) -> None:
+        self.call.desk.books.write()
         record, state, began_s = self.record, self.target.state, self.began_s
         duration_s = now_s - began_s
         latency_s = self.first_s - began_s
@@ -283,6 +284,7 @@ class Try(msgspec.Struct, eq=False):
     def _failed(self, error: SwitchgearError) -> None:
         if self.over:
             return
+        self.call.desk.books.write()  # the breaker hears of what went before in its order
         failure = failure_of(error)
         now_s = monotonic()
         if failure.code == "upstream_timeout" and now_s >= self.call.deadline_s - 0.002:
@@ -331,7 +333,7 @@ class Try(msgspec.Struct, eq=False):
 
     # -- usage and cost --
 
-    def _bill(self, usage: Usage | None, text_bytes: int) -> None:
+    def bill(self, usage: Usage | None, text_bytes: int) -> None:
         record, target = self.record, self.target
         if usage is not None:
             prompt, cached, completion = usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens
@@ -354,4 +356,4 @@ class Try(msgspec.Struct, eq=False):
     def _bill_partly(self) -> None:
         """An attempt that was cut off unstreamed: a hedge that lost had its prompt read; else nothing came of it."""
         if self.record.outcome is AttemptOutcome.LOST:
-            self._bill(None, 0)
+            self.bill(None, 0)

@@ -12,6 +12,7 @@ from switchgear.core.data_class import DataClass
 from switchgear.core.record import VERSION, Attempt, AttemptKind, AttemptOutcome, Outcome, Record, RuledOut
 from switchgear.core.snapshot import Delivery, Endpoint
 from switchgear.core.tasks import TaskOwner
+from switchgear.gateway.books import Books
 from switchgear.gateway.errors import CallError, Failed, challenge, error_body
 from switchgear.gateway.head import CallHead
 from switchgear.gateway.shape import error_event
@@ -53,6 +54,10 @@ class Recorder(Protocol):
         """Keep a record soon."""
         ...
 
+    def expect(self, write: Callable[[], None]) -> None:
+        """Records are going to be appended: call `write` for them soon, before what is gathered until then is sent."""
+        ...
+
     def append_encoded(self, call_id: str, ended_s: float, record: bytes) -> None:
         """The same of a record that is encoded already; the call ended at `ended_s`, Unix time."""
         ...
@@ -65,7 +70,18 @@ class Recorder(Protocol):
 class Desk:
     """What every call of a data plane shares."""
 
-    __slots__ = ("cache", "calls", "loop", "name", "now_s", "recorder", "refuse_unrecorded", "sketches", "tasks")
+    __slots__ = (
+        "books",
+        "cache",
+        "calls",
+        "loop",
+        "name",
+        "now_s",
+        "recorder",
+        "refuse_unrecorded",
+        "sketches",
+        "tasks",
+    )
 
     def __init__(
         self,
@@ -80,7 +96,9 @@ class Desk:
         self.name = name
         self.now_s = now_s
         self.recorder = recorder
+        self.books = Books(recorder)
         self.refuse_unrecorded = refuse_unrecorded
+        """What calls of the short way leave behind, while it is not written."""
         self.tasks = TaskOwner("calls")
         """Connections being opened for a call."""
         self.calls = 0

@@ -116,7 +116,7 @@ class CareTry(StreamTry, eq=False):
         self.complete = True
         reader = self.reader
         self.finish_reason = reader.finish_reason
-        self._bill(reader.usage, 0 if reader.usage is not None else reader.text_bytes)
+        self.bill(reader.usage, 0 if reader.usage is not None else reader.text_bytes)
         self._succeeded(monotonic())
         if self.aside:
             self.record.outcome = AttemptOutcome.UNSURE

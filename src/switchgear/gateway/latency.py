@@ -1,6 +1,7 @@
 """What a target's recent latency was: a peak-sensitive mean for choosing, and percentiles for hedging and for people."""
 
 import math
+from bisect import bisect_left
 
 _TAU_S = 10.0
 _UNITS = 1_048_576.0
@@ -9,9 +10,10 @@ _BUCKETS = 264
 """Eight to each doubling."""
 _FIRST_S = 0.0005
 _LONGEST_S = 3600.0
-_MOST_UNITS = int(_LONGEST_S * _UNITS)
 _FORGET_AT = 2000.0
 _TOGETHER = 64
+_TOGETHER_S = 0.1
+"""Observations within a hundredth of the time constant are taken for one moment."""
 
 
 class Latency:
@@ -21,11 +23,13 @@ class Latency:
     2,000 observations.
     """
 
-    __slots__ = ("_counts", "_last_s", "_peak_s", "_seen", "_total")
+    __slots__ = ("_counts", "_due_s", "_last_s", "_peak_s", "_seen", "_total")
 
     def __init__(self) -> None:
-        self._seen: list[tuple[float, float]] = []
-        """Observations not counted yet: they are counted together, which costs a call less than each by itself."""
+        self._seen: list[float] = []
+        """Observations not counted yet: many together cost less than each by itself."""
+        self._due_s = 0.0
+        """From then on the next observation has all of them counted."""
         self._peak_s = 0.0
         self._last_s = 0.0
         self._counts = [0.0] * _BUCKETS
@@ -33,39 +37,44 @@ class Latency:
 
     def observe(self, latency_s: float, now_s: float) -> None:
         seen = self._seen
-        seen.append((latency_s, now_s))
-        if len(seen) == _TOGETHER:
-            self._count()
+        seen.append(latency_s)
+        if now_s >= self._due_s or len(seen) == _TOGETHER:
+            self._count(now_s)
+            self._due_s = now_s + _TOGETHER_S
 
-    def _count(self) -> None:
-        """Take in what was observed. It runs for every call: what it looks up stands in variables of its own."""
-        exp, peak_s, last_s, counts = math.exp, self._peak_s, self._last_s, self._counts
-        for latency_s, now_s in self._seen:
-            if latency_s >= peak_s:
-                peak_s = latency_s
-            elif now_s > last_s:
-                peak_s = latency_s + (peak_s - latency_s) * exp((last_s - now_s) / _TAU_S)
-            last_s = now_s
-            units = int(latency_s * _UNITS) if latency_s < _LONGEST_S else _MOST_UNITS
-            octave = units.bit_length()
-            counts[octave * 8 + (units >> octave - 4 & 7) if octave > 4 else octave * 8] += 1.0
-        self._peak_s, self._last_s = peak_s, last_s
-        self._total += len(self._seen)
+    def _count(self, now_s: float) -> None:
+        """Take in what was observed, as of `now_s`."""
+        seen = sorted(self._seen)
         self._seen.clear()
+        size, highest_s = len(seen), seen[-1]
+        if highest_s >= self._peak_s:
+            self._peak_s = highest_s
+        elif now_s > self._last_s:
+            mean_s = sum(seen) / size
+            pulled_s = mean_s + (self._peak_s - mean_s) * math.exp((self._last_s - now_s) / _TAU_S)
+            self._peak_s = max(pulled_s, highest_s)
+        self._last_s = max(now_s, self._last_s)
+        done = 0
+        while done < size:
+            bucket = _bucket(seen[done])
+            upto = bisect_left(seen, _end_s(bucket), done + 1)
+            self._counts[bucket] += upto - done
+            done = upto
+        self._total += size
         if self._total >= _FORGET_AT:
-            self._counts = [count / 2 for count in counts]
+            self._counts = [count / 2 for count in self._counts]
             self._total /= 2
 
     def peak_ewma_s(self, now_s: float) -> float:
         """Seconds; decays towards 0 while nothing is observed, so that a target shunned for its slowness is tried again. 0: unknown."""
         if self._seen:
-            self._count()
+            self._count(min(now_s, self._due_s))
         return self._peak_s * math.exp((self._last_s - now_s) / _TAU_S)
 
     def percentile_s(self, percent: float, *, at_least: int = 20) -> float | None:
         """Seconds (the upper edge of a bucket), None with fewer than `at_least` observations."""
         if self._seen:
-            self._count()
+            self._count(self._last_s)  # no later than it was: what they pull down shows with the next ones
         if self._total < at_least:
             return None
         wanted = self._total * percent / 100
@@ -73,12 +82,18 @@ class Latency:
         for index, count in enumerate(self._counts):
             seen += count
             if seen >= wanted:
-                return _upper_s(index)
-        return _upper_s(_BUCKETS)
+                return max(_FIRST_S, _end_s(index))
+        return _end_s(_BUCKETS)
 
 
-def _upper_s(index: int) -> float:
-    """Where a bucket ends, seconds; below half a millisecond nobody wants to know."""
-    octave, eighth = divmod(index, 8)
-    units = 1 << octave if octave <= 4 else (9 + eighth) << octave - 4
-    return max(_FIRST_S, units / _UNITS)
+def _bucket(latency_s: float) -> int:
+    """Eight to each doubling of units; one to each doubling below sixteen units, which nobody tells apart."""
+    units = int(min(max(latency_s, 0.0), _LONGEST_S) * _UNITS)
+    octave = units.bit_length()
+    return octave * 8 + (units >> octave - 4 & 7) if octave > 4 else octave * 8
+
+
+def _end_s(bucket: int) -> float:
+    """Where it ends, which is no longer within it; seconds."""
+    octave, eighth = divmod(bucket, 8)
+    return (1 << octave if octave <= 4 else (9 + eighth) << octave - 4) / _UNITS

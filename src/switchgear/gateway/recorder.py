@@ -58,6 +58,10 @@ class ChannelRecorder:
         self._times: list[float] = []
         self._bodies: list[bytes] = []
         self._waiting: list[Done] = []
+        self._gathering = False
+        """Whether what is gathered is about to be sent."""
+        self._write: Callable[[], None] | None = None
+        """Appends the records that are expected."""
         self._journal_healthy = True
         """As the supervisor last said."""
         self._sent: dict[int, tuple[float, int]] = {}
@@ -76,8 +80,17 @@ class ChannelRecorder:
         ids.append(call_id)
         self._times.append(ended_s)
         self._bodies.append(record)
-        if len(ids) == 1:
-            self._loop.call_later(_GATHER_S, self._send)
+        if not self._gathering:
+            self._gather()
+
+    def expect(self, write: Callable[[], None]) -> None:
+        self._write = write
+        if not self._gathering:
+            self._gather()
+
+    def _gather(self) -> None:
+        self._gathering = True
+        self._loop.call_later(_GATHER_S, self._send)
 
     def append_strict(self, record: Record, done: Done) -> None:
         self._waiting.append(done)
@@ -102,6 +115,10 @@ class ChannelRecorder:
         )
 
     def _send(self) -> None:
+        write, self._write = self._write, None
+        if write is not None:
+            write()
+        self._gathering = False
         ids, times, bodies = self._ids, self._times, self._bodies
         waiting, self._waiting = self._waiting, []
         if not ids:

@@ -183,7 +183,7 @@ class StreamTry(Try, eq=False):
         self.call.exchange.flow = None
         reader = self.reader
         self.finish_reason = reader.finish_reason
-        self._bill(reader.usage, 0 if reader.usage is not None else reader.text_bytes)
+        self.bill(reader.usage, 0 if reader.usage is not None else reader.text_bytes)
         self._succeeded(monotonic())
         if not self.call.block_if_told() and self.ended is not None:
             self.ended(self, None)
@@ -238,7 +238,7 @@ class StreamTry(Try, eq=False):
 
     def bill_sent(self) -> None:
         """A stream that was cut off, whose text was paid for: by estimate where usage was not reported."""
-        self._bill(self.reader.usage, self.reader.text_bytes)
+        self.bill(self.reader.usage, self.reader.text_bytes)
 
     # -- wire.Flow --
 

@@ -8,18 +8,15 @@ everything after a failed attempt. A test holds the two ways against each other.
 """
 
 import logging
-import struct
 from collections.abc import Callable, Mapping
 from time import monotonic
 
 from switchgear.backends.errors import BackendError
-from switchgear.backends.model import Answer
-from switchgear.core.record import VERSION, Attempt, AttemptKind, AttemptOutcome, Outcome, Record
+from switchgear.core.record import Attempt, AttemptKind
 from switchgear.gateway.attempt import Try
 from switchgear.gateway.call import PASSED_ON, Call, Desk, Driver, passed_on
 from switchgear.gateway.caller import Caller
 from switchgear.gateway.head import ASSUMED_COMPLETION_TOKENS, CallHead, decode_fields, limit_of, surely_plain
-from switchgear.gateway.table import Plan
 from switchgear.wire.exchange import Exchange
 
 log = logging.getLogger(__name__)
@@ -133,53 +130,24 @@ class StraightTry(Try, eq=False):
             desk.calls -= 1
             if target.backend_state.waiting is not None:
                 target.backend_state.left(now_s)
-            state.latency.observe(duration_s, now_s)
-            state.breaker.well(now_s, duration_s)
-            call_id = call.id.encode()
-            head = b"%bx-switchgear-call: %b\r\nx-switchgear-attempts: 1\r\n" % (target.reply_json, call_id)
+            head = b"%bx-switchgear-call: %b\r\nx-switchgear-attempts: 1\r\n" % (target.reply_json, call.id.encode())
             if not PASSED_ON.isdisjoint(headers):
                 head += passed_on(headers)
             if call.limits is not None:
                 head += call.limits.header_lines()
             call.exchange.reply_ok(body, head)
-            usage, reservation = answer.usage, call.reservation
-            if usage is None or target.prices is None:
-                self._told_in_full(plan, answer, duration_s, len(body), now_s)
-                return
-            prompt, cached, completion = usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens
-            cost_usd: float = target.cost_usd(prompt, cached, completion)  # type: ignore[assignment]  # it has prices
-            if reservation is not None and not reservation.over:
-                reservation.over = True  # as `settle` has it
-                reservation.plan.settle(reservation, prompt + completion, cost_usd, now_s)
-            at_s = call.at_s
-            try:
-                record = (plan.records.get(answer.finish_reason) or plan.record(answer.finish_reason))(
-                    call_id, at_s, duration_s, prompt, cached, completion, cost_usd, call.request_bytes, len(body)
-                )
-            except struct.error:  # a number out of all proportion
-                self._told_in_full(plan, answer, duration_s, len(body), now_s)
-                return
-            desk.recorder.append_encoded(call.id, at_s + duration_s, record)
+            reservation, usage = call.reservation, answer.usage
+            if reservation is not None and not reservation.over and usage is not None and target.prices is not None:
+                reservation.over = True  # as `settle` has it; the others wait for these tokens
+                tokens = usage.prompt_tokens + usage.completion_tokens
+                cost_usd = target.cost_usd(usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens)
+                reservation.plan.settle(reservation, tokens, cost_usd, now_s)
+            books = desk.books
+            books.entries.append((self, plan, answer, duration_s, len(body), now_s))
+            if len(books.entries) == 1:
+                desk.recorder.expect(books.write)
         except Exception as error:
             log.exception("call %s met a defect", call.id)
             if call.over:  # what it held is given back above; it has no end yet, so `defect` gives it one
                 call.over = call.counted = False
             call.defect(error)
-
-    def _told_in_full(self, plan: Plan, answer: Answer, duration_s: float, answer_bytes: int, now_s: float) -> None:
-        """The record of a call about which there is more to say: usage that nobody reported, no prices."""
-        call, record, desk = self.call, self.record, self.call.desk
-        self._bill(answer.usage, answer.text_bytes)
-        record.status, record.outcome = 200, AttemptOutcome.OK
-        record.duration_s = record.ttft_s = duration_s
-        told = Record(VERSION, call.id, call.at_s, *plan.recorded, call.attempts)
-        told.outcome, told.status = Outcome.OK, 200
-        told.backend, told.answered_model = record.backend, record.model
-        told.finish_reason = answer.finish_reason
-        told.ttft_s = told.duration_s = duration_s
-        told.prompt_tokens, told.cached_tokens = record.prompt_tokens, record.cached_tokens
-        told.completion_tokens, told.usage, told.cost_usd = record.completion_tokens, record.usage, record.cost_usd
-        told.request_bytes, told.answer_bytes = call.request_bytes, answer_bytes
-        if call.reservation is not None:
-            call.reservation.settle(record.prompt_tokens + record.completion_tokens, record.cost_usd, now_s)
-        desk.recorder.append(told)

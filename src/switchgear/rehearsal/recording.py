@@ -39,6 +39,9 @@ class JournalRecorder:
         timer = asyncio.get_running_loop().call_later(delay_s, self._arrived, number)
         self._late[number] = (timer, record)
 
+    def expect(self, write: Callable[[], None]) -> None:
+        write()
+
     def append_encoded(self, call_id: str, ended_s: float, record: bytes) -> None:
         self.append(decode_record(record))
 
