@@ -50,7 +50,8 @@ class Screen:
         self._rules = CallRules(screening)
         self._answer_rules = AnswerRules(screening)
         own = compile_own(screening.patterns, screening.word_lists, screening.canaries)
-        self._answer_detectors = Detectors(on, own) if screening.answer_rules else None
+        watched = frozenset(one for one in on if one.value in self._answer_rules.types)  # what no rule is for only costs time
+        self._answer_detectors = Detectors(watched, own) if screening.answer_rules else None
         self._own_reach = reach_of(screening)
 
     def request(self, fields: Fields, declared: DataClass | None = None) -> Verdict:
