@@ -21,6 +21,7 @@ from switchgear.journal.writer import Writer
 log = logging.getLogger(__name__)
 _GATHER_S = 0.004
 """With the way between, the commit that takes a record in is begun within 5 ms; the fewer commits, the less each record costs."""
+_ANSWER_S = 0.05
 _LATE_S = 1.0
 _MOST = 50_000
 """Records that may wait for the supervisor's word; further ones are lost, counted and told of."""
@@ -162,18 +163,36 @@ class ChannelRecorder:
             done(JournalError(why))
 
 
-def keep(content: msgspec.Raw, writer: Writer[Record], answer: Callable[[object], None]) -> None:
-    """The supervisor's side: append a batch to the worker's journal and answer with `Kept`; a strict one waits for its commit."""
-    batch = _decode_batch(content)
-    if not batch.strict:
-        writer.append_frame(batch.frame)
-        answer(_KEPT)
-        return
+class Keeping:
+    """The supervisor's side: appends a worker's batches to its journal, and answers each with `Kept`.
 
-    def committed(error: Exception | None) -> None:
-        answer(Kept(str(error)) if error is not None else _KEPT)
+    A strict one is answered when it is committed. For the others the word is only that they are here; they get it many at once, as each
+    message costs both sides a way out of their sleep.
+    """
 
-    writer.append_frame(batch.frame, committed)
+    def __init__(self, writer: Writer[Record]) -> None:
+        self._writer = writer
+        self._unanswered: list[Callable[[object], None]] = []
+
+    def keep(self, content: msgspec.Raw, answer: Callable[[object], None]) -> None:
+        """Take a batch. Raises msgspec.DecodeError for what is none."""
+        batch = _decode_batch(content)
+        if not batch.strict:
+            self._writer.append_frame(batch.frame)
+            self._unanswered.append(answer)
+            if len(self._unanswered) == 1:
+                asyncio.get_running_loop().call_later(_ANSWER_S, self._answer)
+            return
+
+        def committed(error: Exception | None) -> None:
+            answer(Kept(str(error)) if error is not None else _KEPT)
+
+        self._writer.append_frame(batch.frame, committed)
+
+    def _answer(self) -> None:
+        unanswered, self._unanswered = self._unanswered, []
+        for answer in unanswered:
+            answer(_KEPT)
 
 
 _decode_batch = msgspec.msgpack.Decoder(Batch).decode

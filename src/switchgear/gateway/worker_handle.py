@@ -11,7 +11,7 @@ import msgspec
 
 from switchgear.core.record import Record
 from switchgear.gateway.channel import Answer, Channel, ChannelClosed, ChannelError
-from switchgear.gateway.recorder import keep
+from switchgear.gateway.recorder import Keeping
 from switchgear.gateway.sketching import take
 from switchgear.gateway.worker import Drain, Start
 from switchgear.journal.model import Status
@@ -42,6 +42,7 @@ class WorkerHandle:
         self.listeners = listeners
         self.journal = journal
         """Where the records of this place go, whoever fills it."""
+        self._keeping = Keeping(journal)
         self._sketches = sketches
         self.restarts = 0
         self.channel: Channel | None = None
@@ -74,7 +75,7 @@ class WorkerHandle:
         finally:
             theirs.close()
         self._told_healthy = True
-        channel = await Channel.open(ours, {}, lambda: None, {"records": self._keep, "sketch": self._sketch})
+        channel = await Channel.open(ours, {}, lambda: None, {"records": self._keeping.keep, "sketch": self._sketch})
         try:
             await channel.ask("start", start, timeout_s=_START_S)
         except BaseException:
@@ -82,9 +83,6 @@ class WorkerHandle:
             _kill(self.process)
             raise
         self.channel = channel
-
-    def _keep(self, content: msgspec.Raw, answer: Answer) -> None:
-        keep(content, self.journal, answer)
 
     def _sketch(self, content: msgspec.Raw, answer: Answer) -> None:
         if self._sketches is None:
