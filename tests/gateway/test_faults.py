@@ -10,6 +10,8 @@ from tests.gateway.plane import Plane
 from switchgear.core.record import AttemptKind, AttemptOutcome, Outcome
 
 LIMIT_S = 8.0
+SLOW = 1.0
+"""For streams that break within: tokens far enough apart to be read one by one on a machine that stands still now and then."""
 
 RETRIED = {  # fault -> reason on the record, streamed and not
     "connect_reset": "connection_reset",
@@ -71,7 +73,7 @@ BROKEN = ["cut;after_tokens=5", "stall;after_tokens=5", "malformed_event;after_t
 
 @pytest.mark.parametrize("fault", BROKEN)
 async def test_a_broken_stream_is_carried_on_by_the_same_model_elsewhere(fault: str) -> None:
-    async with Plane("a", "b", speed=2.0) as plane, asyncio.timeout(LIMIT_S):
+    async with Plane("a", "b", speed=SLOW) as plane, asyncio.timeout(LIMIT_S):
         expected = await plane.stream()
         plane.places["a"].set_faults([fault])
         assert await plane.stream() == expected
@@ -103,7 +105,7 @@ async def test_a_broken_stream_is_continued_by_another_model(fault: str) -> None
 
 @pytest.mark.parametrize("fault", BROKEN)
 async def test_a_broken_stream_that_nobody_can_carry_on_ends_with_an_error(fault: str) -> None:
-    async with Plane("a", "b", dead=("b",), speed=2.0) as plane, asyncio.timeout(LIMIT_S):
+    async with Plane("a", "b", dead=("b",), speed=SLOW) as plane, asyncio.timeout(LIMIT_S):
         plane.places["a"].set_faults([fault])
         with pytest.raises(openai.APIError) as caught:
             await plane.stream()

@@ -212,8 +212,9 @@ async def test_a_caller_that_hangs_up_ends_the_short_way_at_once() -> None:
 
 
 async def test_a_defect_within_the_short_way_leaves_no_caller_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Exchange, "reply_ok", broken)
     async with recording() as place, Plane("a", urls={"a": place.base_url}) as plane:
+        await serves(plane, monkeypatch)  # from then on there is a connection, and the way is short
+        monkeypatch.setattr(Exchange, "reply_ok", broken)
         async with asyncio.timeout(5):
             answer = await plane.send(CALL)
         checked(answer, "internal_error")
@@ -234,7 +235,7 @@ async def test_a_defect_after_the_answer_still_leaves_one_record(
     monkeypatch: pytest.MonkeyPatch, where: tuple[type, str], ended: tuple[Outcome, int, str]
 ) -> None:
     async with recording() as place, Plane("a", urls={"a": place.base_url}) as plane:
-        await serves(plane, monkeypatch)  # from then on the way is short
+        await serves(plane, monkeypatch)  # as above
         monkeypatch.setattr(*where, broken)
         async with asyncio.timeout(5):
             assert (await plane.send(CALL)).status == 200

@@ -13,18 +13,16 @@ from switchgear.backends.model import Answer
 from switchgear.core.record import VERSION, AttemptOutcome, Outcome, Record
 
 if TYPE_CHECKING:
-    from switchgear.gateway.attempt import Try
     from switchgear.gateway.call import Recorder
-    from switchgear.gateway.table import Plan
+    from switchgear.gateway.straight import PlainCall
 
 log = logging.getLogger(__name__)
 
 
 class Entry(NamedTuple):
-    """One attempt that was answered well, and ended its call."""
+    """A call whose answer was given."""
 
-    attempt: "Try"
-    plan: "Plan"
+    call: "PlainCall"
     answer: Answer
     duration_s: float
     answer_bytes: int
@@ -39,7 +37,7 @@ class Books:
 
     def __init__(self, recorder: "Recorder") -> None:
         self._recorder = recorder
-        self.entries: list[tuple[Try, Plan, Answer, float, int, float]] = []
+        self.entries: list[tuple[PlainCall, Answer, float, int, float]] = []
         """As `Entry`. Who adds the first one has the recorder `expect` a record."""
 
     def write(self) -> None:
@@ -49,14 +47,13 @@ class Books:
             return
         self.entries = []
         append = self._recorder.append_encoded
-        for attempt, plan, answer, duration_s, answer_bytes, now_s in entries:
-            call = attempt.call
+        for call, answer, duration_s, answer_bytes, now_s in entries:
             try:
-                target, usage = attempt.target, answer.usage
+                plan, target, usage = call.plan, call.target, answer.usage
                 target.state.latency.observe(duration_s, now_s)
                 target.state.breaker.well(now_s, duration_s)
                 if usage is None or target.prices is None:
-                    self._write_in_full(Entry(attempt, plan, answer, duration_s, answer_bytes, now_s))
+                    self._write_in_full(Entry(call, answer, duration_s, answer_bytes, now_s))
                     continue
                 prompt, cached, completion = usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens
                 cost_usd: float = target.cost_usd(prompt, cached, completion)  # type: ignore[assignment]  # it has prices
@@ -66,22 +63,21 @@ class Books:
                     call.request_bytes, answer_bytes,
                 )  # fmt: skip
             except struct.error:  # a number out of all proportion
-                self._write_in_full(Entry(attempt, plan, answer, duration_s, answer_bytes, now_s))
+                self._write_in_full(Entry(call, answer, duration_s, answer_bytes, now_s))
             except Exception:
                 log.exception("call %s met a defect", call.id)
-                self._write_in_full(Entry(attempt, plan, answer, duration_s, answer_bytes, now_s))
+                self._write_in_full(Entry(call, answer, duration_s, answer_bytes, now_s))
             else:
                 append(call.id, call.at_s + duration_s, record)
 
     def _write_in_full(self, entry: Entry) -> None:
         """The record of a call about which there is more to say: usage that nobody reported, no prices, numbers out of proportion."""
-        call = entry.attempt.call
+        call = entry.call.attempt().call
         try:
             record = _record(entry)
         except Exception as error:
             log.exception("call %s met a defect", call.id)
-            call.over = call.counted = False  # its caller has the answer; `defect` leaves a record all the same
-            call.defect(error)
+            call.defect(error)  # its caller has the answer, but there is a record
             return
         if call.reservation is not None:
             tokens = record.prompt_tokens + record.completion_tokens
@@ -90,12 +86,13 @@ class Books:
 
 
 def _record(entry: Entry) -> Record:
-    attempt, plan, answer, duration_s, answer_bytes, _ = entry
+    plain, answer, duration_s, answer_bytes, _ = entry
+    attempt = plain.attempt()
     call, record = attempt.call, attempt.record
     attempt.bill(answer.usage, answer.text_bytes)
     record.status, record.outcome = 200, AttemptOutcome.OK
     record.duration_s = record.ttft_s = duration_s
-    told = Record(VERSION, call.id, call.at_s, *plan.recorded, call.attempts)
+    told = Record(VERSION, call.id, call.at_s, *plain.plan.recorded, call.attempts)
     told.outcome, told.status = Outcome.OK, 200
     told.backend, told.answered_model = record.backend, record.model
     told.finish_reason = answer.finish_reason

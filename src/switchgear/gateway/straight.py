@@ -11,12 +11,18 @@ import logging
 from collections.abc import Callable, Mapping
 from time import monotonic
 
+import msgspec
+
 from switchgear.backends.errors import BackendError
+from switchgear.backends.model import Fields
 from switchgear.core.record import Attempt, AttemptKind
 from switchgear.gateway.attempt import Try
 from switchgear.gateway.call import PASSED_ON, Call, Desk, Driver, passed_on
 from switchgear.gateway.caller import Caller
 from switchgear.gateway.head import ASSUMED_COMPLETION_TOKENS, CallHead, decode_fields, limit_of, surely_plain
+from switchgear.gateway.table import Plan, Table, Target
+from switchgear.limits.reservation import Reservation
+from switchgear.wire.client_connection import ClientConnection
 from switchgear.wire.exchange import Exchange
 
 log = logging.getLogger(__name__)
@@ -69,85 +75,135 @@ class StraightWay:
                 return False  # the long way looks closely, and says what is wrong
         route.state.retries.call(started_s)
         fields["model"] = first.model_raw
-        endpoint = plan.endpoint
-        record = Attempt(first.backend_name, first.model, _FIRST, 0.0)
-        head = CallHead(endpoint, fields, route.name, max_tokens=limit)
-        call = Call(
-            desk, caller.table, exchange, self._call_id(at_s), endpoint, started_s, at_s, size, self._drive,  # type: ignore[arg-type]  # a caller with plans has a table
-            plan, plan.principal, head, route, started_s + plan.deadline_s, plan.delivery, targets, b"", plan.ruled_out,
-            [record], plan.reach, plan.class_word, None, plan.limits, reservation, True,
+        call = PlainCall(
+            desk, self._drive, caller.table, exchange, plan, first, fields, self._call_id(at_s), started_s, at_s, size, limit, reservation  # type: ignore[arg-type]  # a caller with plans has a table
         )  # fmt: skip
         desk.calls += 1
         exchange.on_gone = call.gone
-        exchange.body = b""  # its fields live on in the head
+        exchange.body = b""  # its fields live on in the call
+        first.state.in_flight += 1
+        first.backend_state.in_flight += 1
         try:
-            attempt = StraightTry(call, first, _FIRST, fields, None, started_s, record)
-            first.state.in_flight += 1
-            first.backend_state.in_flight += 1
-            call.running.append(attempt)
             encoded = first.adapter.body(fields)
-            parts = first.heads[endpoint], len(encoded), encoded
-            attempt.request = request = b"%bcontent-length: %d\r\n\r\n%b" % parts
+            parts = first.heads[plan.endpoint], len(encoded), encoded
+            call.request = request = b"%bcontent-length: %d\r\n\r\n%b" % parts
             connection = first.pool.try_acquire()
             if connection is None:
-                attempt.connect()
+                call.attempt().connect()
             else:
-                attempt.connection = connection
-                connection.send_whole(request, attempt, started_s + plan.first_s)
+                call.connection = connection
+                connection.send_whole(request, call, started_s + plan.first_s)
         except Exception as error:
             log.exception("call %s met a defect", call.id)
-            call.defect(error)
+            call.attempt().call.defect(error)
         return True
 
 
-class StraightTry(Try, eq=False):
-    """The one attempt of a call that goes the short way. An answer that one read brings whole ends the call in one step."""
+class PlainCall(msgspec.Struct, eq=False):
+    """A call on the short way, which hears itself of its one attempt. An answer that one read brings whole ends it in one step.
+
+    With anything else it becomes a `Call` with a `Try` like any other; what the connection still tells goes to that one.
+    """
+
+    desk: Desk
+    drive: Callable[[Call], Driver]
+    table: Table
+    exchange: Exchange
+    plan: Plan
+    target: Target
+    fields: Fields
+    id: str
+    started_s: float
+    at_s: float
+    request_bytes: int
+    max_tokens: int
+    reservation: Reservation | None
+    request: bytes = b""
+    connection: ClientConnection | None = None
+    over: bool = False
+    """Whether its answer was given, and what it held of its target is given back."""
+    asked: Try | None = None
+    """Its attempt, once it is a call like any other."""
+
+    def attempt(self) -> Try:
+        """Its attempt as a call like any other has it."""
+        if self.asked is not None:
+            return self.asked
+        plan, target, exchange = self.plan, self.target, self.exchange
+        route, endpoint = plan.route, plan.endpoint
+        record = Attempt(target.backend_name, target.model, _FIRST, 0.0)
+        head = CallHead(endpoint, self.fields, route.name, max_tokens=self.max_tokens)
+        call = Call(
+            self.desk, self.table, exchange, self.id, endpoint, self.started_s, self.at_s, self.request_bytes, self.drive,
+            plan, plan.principal, head, route, self.started_s + plan.deadline_s, plan.delivery, plan.targets, b"", plan.ruled_out,
+            [record], plan.reach, plan.class_word, None, plan.limits, self.reservation, not self.over,
+        )  # fmt: skip
+        self.asked = attempt = Try(call, target, _FIRST, self.fields, None, self.started_s, record)
+        attempt.request, attempt.connection, attempt.over = self.request, self.connection, self.over
+        if not self.over:
+            call.running.append(attempt)
+            exchange.on_gone = call.gone
+        return attempt
+
+    def gone(self) -> None:
+        """The caller hung up."""
+        self.attempt().call.gone()
+
+    # -- wire.WholeReceiver --
 
     def on_whole(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
-        call = self.call
-        plan, desk = call.plan, call.desk
-        if self.over or plan is None or desk.recorder.strict:
-            super().on_whole(status, headers, body)
+        plan, desk = self.plan, self.desk
+        if self.asked is not None or desk.recorder.strict:
+            self.attempt().on_whole(status, headers, body)
             return
         try:
             target = self.target
-            state = target.state
+            state, backend_state = target.state, target.backend_state
             try:
-                answer = target.adapter.answer(call.endpoint, body)
+                answer = target.adapter.answer(plan.endpoint, body)
             except BackendError:
-                super().on_whole(status, headers, body)  # fails in the same way there
+                self.attempt().on_whole(status, headers, body)  # fails in the same way there
                 return
             if plan.answer_suspects is not None and plan.answer_suspects(body):
-                super().on_whole(status, headers, body)  # what is to be done is done there
+                self.attempt().on_whole(status, headers, body)  # what is to be done is done there
                 return
             now_s = monotonic()
-            duration_s = now_s - self.began_s
-            self.over = call.over = True
+            duration_s = now_s - self.started_s
+            self.over = True
             self.connection = None  # it serves others from now on
             state.in_flight -= 1
-            target.backend_state.in_flight -= 1
-            call.running.clear()
+            backend_state.in_flight -= 1
             desk.calls -= 1
-            if target.backend_state.waiting is not None:
-                target.backend_state.left(now_s)
-            head = b"%bx-switchgear-call: %b\r\nx-switchgear-attempts: 1\r\n" % (target.reply_json, call.id.encode())
+            if backend_state.waiting is not None:
+                backend_state.left(now_s)
+            head = b"%bx-switchgear-call: %b\r\nx-switchgear-attempts: 1\r\n" % (target.reply_json, self.id.encode())
             if not PASSED_ON.isdisjoint(headers):
                 head += passed_on(headers)
-            if call.limits is not None:
-                head += call.limits.header_lines()
-            call.exchange.reply_ok(body, head)
-            reservation, usage = call.reservation, answer.usage
+            if plan.limits is not None:
+                head += plan.limits.header_lines()
+            self.exchange.reply_ok(body, head)
+            reservation, usage = self.reservation, answer.usage
             if reservation is not None and not reservation.over and usage is not None and target.prices is not None:
                 reservation.over = True  # as `settle` has it; the others wait for these tokens
                 tokens = usage.prompt_tokens + usage.completion_tokens
                 cost_usd = target.cost_usd(usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens)
                 reservation.plan.settle(reservation, tokens, cost_usd, now_s)
             books = desk.books
-            books.entries.append((self, plan, answer, duration_s, len(body), now_s))
+            books.entries.append((self, answer, duration_s, len(body), now_s))
             if len(books.entries) == 1:
                 desk.recorder.expect(books.write)
         except Exception as error:
-            log.exception("call %s met a defect", call.id)
-            if call.over:  # what it held is given back above; it has no end yet, so `defect` gives it one
-                call.over = call.counted = False
-            call.defect(error)
+            log.exception("call %s met a defect", self.id)
+            self.attempt().call.defect(error)
+
+    def on_head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
+        self.attempt().on_head(status, headers)
+
+    def on_data(self, data: bytes) -> None:
+        self.attempt().on_data(data)
+
+    def on_end(self) -> None:
+        self.attempt().on_end()
+
+    def on_fault(self, error: Exception) -> None:
+        self.attempt().on_fault(error)

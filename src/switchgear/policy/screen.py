@@ -50,7 +50,8 @@ class Screen:
         self._rules = CallRules(screening)
         self._answer_rules = AnswerRules(screening)
         own = compile_own(screening.patterns, screening.word_lists, screening.canaries)
-        watched = frozenset(one for one in on if one.value in self._answer_rules.types)  # what no rule is for only costs time
+        # A type that no rule is for would only cost time, or hide one that a rule is for.
+        watched = frozenset(one for one in on if one.value in self._answer_rules.types)
         self._answer_detectors = Detectors(watched, own) if screening.answer_rules else None
         self._own_reach = reach_of(screening)
 
