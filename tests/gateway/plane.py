@@ -8,6 +8,7 @@ import json
 import random
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -41,6 +42,7 @@ from switchgear.gateway.errors import CATALOGUE, error_body
 from switchgear.gateway.table import Builder, Plan
 from switchgear.policy.external import ExternalScreen
 from switchgear.wire.address import bind, bound_address, parse_address
+from switchgear.wire.errors import WireError
 from switchgear.wire.model import Limits
 from switchgear.wire.server import Server
 
@@ -235,11 +237,18 @@ class Plane:
         )
         if self._straight:
             self._learn_plans()
+            await self._connect()
         sock = bind(parse_address("127.0.0.1:0"))
         self.address = bound_address(sock)
         await self.server.listen(sock, tls=self._tls)
         self.base_url = f"http{'s' if self._tls is not None else ''}://{self.address}/v1"
         return self
+
+    async def _connect(self) -> None:
+        """Have connections open: a call that has to open one goes the long way from there on."""
+        for pool in self.gateway.table.pools.values():
+            with suppress(WireError):
+                pool.released(await pool.acquire(1.0))
 
     def _learn_plans(self) -> None:
         """Have the first call of a kind, which is all that most tests send, go the way of all that follow it."""

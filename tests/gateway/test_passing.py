@@ -10,6 +10,7 @@ import pytest
 from tests.gateway.plane import MODEL, Plane
 from tests.gateway.recording import DONE, STREAM, WHOLE, chunk, recording, replies, streams
 
+from switchgear.backends.openai_stream import CompletionReader
 from switchgear.core.record import Outcome
 from switchgear.gateway.relay import StreamTry
 from switchgear.wire.exchange import EVENT_STREAM, JSON, Exchange
@@ -233,6 +234,23 @@ async def test_a_stream_whose_pieces_have_an_empty_finish_reason_is_not_whole_wh
         assert (await plane.record()).error == "stream_broken"
         place.answer = streams(*pieces, chunk({}, "stop"), DONE)
         assert await plane.stream() == "hi you"
+
+
+async def test_a_defect_of_ours_within_a_stream_is_not_the_backends(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    async with recording(streams(*STREAM)) as place, Plane("a", urls={"a": place.base_url}) as plane:
+        monkeypatch.setattr(CompletionReader, "read", broken)
+        with pytest.raises(openai.InternalServerError) as caught:
+            await plane.stream()
+        assert caught.value.code == "internal_error"
+        record = await plane.record()
+        assert (record.outcome, record.error, len(record.attempts)) == (Outcome.FAILED, "internal_error", 1)
+        monkeypatch.undo()
+        assert await plane.stream()
+        assert plane.gateway.desk.calls == 0
+        assert all(state.in_flight == 0 for state in plane.builder.live.backends.values())
 
 
 async def test_a_content_type_may_be_written_in_any_case() -> None:

@@ -12,7 +12,7 @@ from tests.gateway.plane import KEY, KeptRecords, Plane, checked
 from tests.gateway.recording import USAGE, WHOLE, recording, replies
 from tests.wire.serving import Answer, Caller
 
-from switchgear.core.record import Outcome, Record
+from switchgear.core.record import LONGEST_REASON, Outcome, Record
 from switchgear.core.snapshot import Breaker, Capabilities, Hedge, Key, Prices, Retry
 from switchgear.gateway.breaker import CircuitBreaker
 from switchgear.gateway.latency import Latency
@@ -66,6 +66,10 @@ PLACES: dict[str, Callable[[Exchange], None]] = {
     "tokens without end": replies({**WHOLE, "usage": {**USAGE, "prompt_tokens": 2**40}}),
     "no choice": replies({**WHOLE, "choices": []}),
     "length": replies({**WHOLE, "choices": [{**WHOLE["choices"][0], "finish_reason": "length"}]}),
+    "reason without end": replies({**WHOLE, "choices": [{**WHOLE["choices"][0], "finish_reason": "x" * 10_000}]}),
+    "reason without end, no usage": replies(
+        {**WHOLE, "choices": [{**WHOLE["choices"][0], "finish_reason": "x" * 10_000}], "usage": None}
+    ),
     "garbled": garbled,
     "cut": cut,
     "in pieces": in_pieces,
@@ -104,6 +108,7 @@ async def both(call: Any, place: Callable[[Exchange], None], count: int = 1, **p
 async def test_every_answer_ends_alike_by_both_ways(name: str) -> None:
     long, short = await both(CALL, PLACES[name], model={"retry": Retry(attempts=2, backoff_s=0.001)})
     assert short == long
+    assert all(len(record["finish_reason"]) <= LONGEST_REASON for record in short[3])
 
 
 @pytest.mark.parametrize(

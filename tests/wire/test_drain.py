@@ -80,6 +80,7 @@ async def test_a_request_that_was_still_being_sent_is_refused_when_it_is_whole()
         answer = await caller.answer()
         assert (answer.status, answer.headers["connection"]) == (503, "close")
         assert b'"draining"' in answer.body
+        assert answer.headers["retry-after"] == "1"
         assert await caller.ended() == b""
         assert keeper.kept == []
         caller.writer.close()

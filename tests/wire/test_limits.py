@@ -52,6 +52,7 @@ async def test_what_exceeds_a_limit_is_refused_with_its_own_code(
         remedy = f"limits.{LIMIT[code]} raised" if code in LIMIT else "try again in a moment"
         assert error["message"].endswith(f"{remedy}.")
         assert answer.headers["connection"] == "close"
+        assert answer.headers.get("retry-after") == ("1" if status == 429 else None)
         assert await caller.ended() == b""
         assert server.refused == {code: 1}
 

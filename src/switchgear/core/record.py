@@ -14,6 +14,7 @@ from switchgear.core.escalation import Confidence
 from switchgear.core.screening import Found
 
 VERSION = 2
+LONGEST_REASON = 64
 
 
 class Outcome(StrEnum):
@@ -149,6 +150,7 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     answered_model: str = ""
     """The model's name there."""
     finish_reason: str = ""
+    """In the backend's words, as far as `LONGEST_REASON` characters go."""
     ttft_s: float | None = None
     """To the first byte of the answer sent to the caller."""
     duration_s: float = 0.0

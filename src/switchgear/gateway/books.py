@@ -10,7 +10,7 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from switchgear.backends.model import Answer
-from switchgear.core.record import VERSION, AttemptOutcome, Outcome, Record
+from switchgear.core.record import LONGEST_REASON, VERSION, AttemptOutcome, Outcome, Record
 
 if TYPE_CHECKING:
     from switchgear.gateway.call import Recorder
@@ -95,7 +95,7 @@ def _record(entry: Entry) -> Record:
     told = Record(VERSION, call.id, call.at_s, *plain.plan.recorded, call.attempts)
     told.outcome, told.status = Outcome.OK, 200
     told.backend, told.answered_model = record.backend, record.model
-    told.finish_reason = answer.finish_reason
+    told.finish_reason = answer.finish_reason[:LONGEST_REASON]
     told.ttft_s = told.duration_s = duration_s
     told.prompt_tokens, told.cached_tokens = record.prompt_tokens, record.cached_tokens
     told.completion_tokens, told.usage, told.cost_usd = record.completion_tokens, record.usage, record.cost_usd

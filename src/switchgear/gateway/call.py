@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from switchgear.core.data_class import DataClass
-from switchgear.core.record import VERSION, Attempt, AttemptKind, AttemptOutcome, Outcome, Record, RuledOut
+from switchgear.core.record import (
+    LONGEST_REASON,
+    VERSION,
+    Attempt,
+    AttemptKind,
+    AttemptOutcome,
+    Outcome,
+    Record,
+    RuledOut,
+)
 from switchgear.core.snapshot import Delivery, Endpoint
 from switchgear.core.tasks import TaskOwner
 from switchgear.gateway.books import Books
@@ -463,7 +472,7 @@ class Call(msgspec.Struct, eq=False):
             code,
             target.backend_name if target is not None else "",
             target.model if target is not None else "",
-            self.finish_reason,
+            self.finish_reason[:LONGEST_REASON],
             self.ttft_s,
             monotonic() - self.started_s,
             request_bytes=self.request_bytes,

@@ -1,5 +1,6 @@
 """Streams: passed on event by event as they came, each read before it leaves."""
 
+import logging
 from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import ClassVar
@@ -14,6 +15,7 @@ from switchgear.gateway.shape import DONE
 from switchgear.wire.errors import AnswerTooLarge, Truncated
 from switchgear.wire.sse import EventTooLarge, Splitter, data_of
 
+log = logging.getLogger(__name__)
 _MISSES = 3
 """Events that are no plain text before a stream (of tool calls, say) is no longer tried the short way."""
 
@@ -70,6 +72,10 @@ class StreamTry(Try, eq=False):
             self._pass(out, tokens=bool(out) and self.passing)
             if not self._complete():
                 self._failed(error if isinstance(error, BackendError) else Malformed(str(error)))
+            return
+        except Exception as error:  # of ours: the target is not to blame, as it would be for a connection that ends
+            log.exception("call %s met a defect", self.call.id)
+            self.call.defect(error)
             return
         if self.tail:
             self.detached = True

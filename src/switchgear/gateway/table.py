@@ -17,7 +17,7 @@ from switchgear.core.clock import Clock, SystemClock
 from switchgear.core.data_class import DataClass
 from switchgear.core.errors import ConfigError, Problem
 from switchgear.core.limits import LimitSharing
-from switchgear.core.record import RuledOut
+from switchgear.core.record import LONGEST_REASON, RuledOut
 from switchgear.core.screening import Canary, Screening
 from switchgear.core.snapshot import Backend, Endpoint, Model, Snapshot
 from switchgear.core.snapshot import Target as TargetConfig
@@ -249,7 +249,7 @@ class Plan:
             self.records.clear()
         target = self.targets[0]
         made = self.records[finish_reason] = plain_record(
-            self.recorded, target.backend_name, target.model, finish_reason
+            self.recorded, target.backend_name, target.model, finish_reason[:LONGEST_REASON]
         )
         return made
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from switchgear.wire import request_rules as rules
 from switchgear.wire.errors import RefusedRequest
-from switchgear.wire.exchange import Exchange
+from switchgear.wire.exchange import JSON, Exchange, header
 from switchgear.wire.express import LONGEST_LENGTH, KnownHead
 from switchgear.wire.request_reader import RequestReader
 from switchgear.wire.timer import LazyTimer
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_SOON = header("retry-after", "1")
 _PIECE = 64 * 1024
 """Held bytes are parsed this many at a time: a held byte of tiny requests costs thirty in parsed ones."""
 _HELD_BYTES = 256 * 1024
@@ -198,7 +199,7 @@ class ServerConnection(RequestReader, asyncio.Protocol):
         if server.draining:
             self.plain = False
             body = server.error_body("draining", "This server is shutting down; send the request again.")
-            exchange.reply(503, body)
+            exchange.reply(503, body, JSON + _SOON)
             return
         try:
             server.handler(exchange)
@@ -287,7 +288,8 @@ class ServerConnection(RequestReader, asyncio.Protocol):
         exchange = Exchange(self, method, b"", {}, b"", None, self._loop.time(), keep_alive=False)
         self._linger()
         self._active = exchange
-        exchange.reply(refusal.status, self.server.error_body(refusal.code, str(refusal)))
+        head = JSON + _SOON if refusal.status == 429 else JSON
+        exchange.reply(refusal.status, self.server.error_body(refusal.code, str(refusal)), head)
 
     def _linger(self) -> None:
         """Read no more requests."""
