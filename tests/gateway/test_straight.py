@@ -64,6 +64,8 @@ PLACES: dict[str, Callable[[Exchange], None]] = {
     "no usage": replies({**WHOLE, "usage": None}),
     "cached tokens": replies({**WHOLE, "usage": {**USAGE, "prompt_tokens_details": {"cached_tokens": 4}}}),
     "tokens without end": replies({**WHOLE, "usage": {**USAGE, "prompt_tokens": 2**40}}),
+    "tokens beyond all integers": replies({**WHOLE, "usage": {**USAGE, "prompt_tokens": 10**30}}),
+    "fewer than no tokens": replies({**WHOLE, "usage": {**USAGE, "prompt_tokens": -5}}),
     "no choice": replies({**WHOLE, "choices": []}),
     "length": replies({**WHOLE, "choices": [{**WHOLE["choices"][0], "finish_reason": "length"}]}),
     "reason without end": replies({**WHOLE, "choices": [{**WHOLE["choices"][0], "finish_reason": "x" * 10_000}]}),

@@ -75,14 +75,13 @@ class Books:
         call = entry.call.attempt().call
         try:
             record = _record(entry)
+            if call.reservation is not None:
+                tokens = record.prompt_tokens + record.completion_tokens
+                call.reservation.settle(tokens, record.cost_usd, entry.now_s)
+            self._recorder.append(record)
         except Exception as error:
             log.exception("call %s met a defect", call.id)
-            call.defect(error)  # its caller has the answer, but there is a record
-            return
-        if call.reservation is not None:
-            tokens = record.prompt_tokens + record.completion_tokens
-            call.reservation.settle(tokens, record.cost_usd, entry.now_s)
-        self._recorder.append(record)
+            call.defect(error)  # its caller has the answer; its record says what was met
 
 
 def _record(entry: Entry) -> Record:

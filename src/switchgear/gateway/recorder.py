@@ -117,9 +117,11 @@ class ChannelRecorder:
 
     def _send(self) -> None:
         write, self._write = self._write, None
-        if write is not None:
-            write()
-        self._gathering = False
+        try:
+            if write is not None:
+                write()
+        finally:
+            self._gathering = False
         ids, times, bodies = self._ids, self._times, self._bodies
         waiting, self._waiting = self._waiting, []
         if not ids:
