@@ -7,7 +7,7 @@ import pytest
 from switchgear.core.data_class import DataClass
 from switchgear.core.screening import Action, Screening, ScreenRule
 from switchgear.policy.errors import ScreenError
-from switchgear.policy.model import CLEAN, Fields, Verdict, tally
+from switchgear.policy.model import CLEAN, Fields, Finding, Verdict, tally
 from switchgear.policy.screen import Screen
 
 _SCREENING: dict[str, Any] = {
@@ -190,6 +190,57 @@ def test_what_no_rule_names_is_flagged(screen: Screen) -> None:
     assert verdict.rules == ()
     assert verdict.raised_to is None
     assert [found.type for found in verdict.findings] == ["codenames"]
+
+
+_LISTED: dict[str, Any] = {
+    "rules": [
+        {"name": "keys", "find": ["secret"], "action": "refuse"},
+        {"name": "personal", "find": ["personal", "person"], "action": "redact"},
+        {"name": "projects", "find": ["projects"], "action": "redact"},
+    ],
+    "external": {"entities": ["PERSON"]},
+    "word_lists": [
+        {"name": "customers", "words": ["Northwind", "Northwind Trading"]},
+        {"name": "projects", "words": ["Trading Post"]},
+    ],
+}
+"""Customers have no rule: they are flagged."""
+
+
+@pytest.mark.parametrize(
+    ("content", "left"),
+    [
+        ("to joe@northwind.com today", "to [EMAIL_1] today"),
+        ("Northwind Trading Post opens", "Northwind [PROJECTS_1] opens"),
+        ("Northwind alone", None),
+    ],
+)
+def test_a_word_of_ones_own_does_not_hide_what_it_stands_in(content: str, left: str | None) -> None:
+    verdict = _screen(_LISTED).request(_fields(_chat(content)))
+    assert "customers" in {found.type for found in verdict.findings}
+    assert (verdict.redacted and _redacted(verdict)[0]["content"]) == left
+
+
+def test_a_word_of_ones_own_in_a_secret_does_not_let_it_pass() -> None:
+    verdict = _screen(_LISTED).request(_fields(_chat("password = northwind-S3cretPass99x")))
+    assert verdict.refused_by == "keys"
+
+
+def test_findings_that_overlap_go_out_as_one() -> None:
+    screening = _LISTED | {"rules": [{"name": "all", "find": ["all"], "action": "redact"}]}
+    content = "ask joe@northwind.com about Northwind Trading Post"
+    verdict = _screen(screening).request(_fields(_chat(content)))
+    assert _redacted(verdict)[0]["content"] == "ask [EMAIL_1] about [CUSTOMERS_1]"
+    assert verdict.originals == {"[EMAIL_1]": "joe@northwind.com", "[CUSTOMERS_1]": "Northwind Trading Post"}
+
+
+def test_a_word_of_ones_own_hides_no_name_that_an_external_screen_found() -> None:
+    screen, fields = _screen(_LISTED), _fields(_chat("said Jane Northwind in joe@northwind.com"))
+    number = screen.texts(fields).index("said Jane Northwind in joe@northwind.com")
+    name, within = Finding("person", 5, 19, number), Finding("person", 23, 26, number)
+    verdict = screen.request_with(fields, None, [name, within])
+    assert _redacted(verdict)[0]["content"] == "said [PERSON_1] in [EMAIL_1]"
+    assert within not in verdict.findings
 
 
 def test_a_rule_may_need_several_findings(screen: Screen) -> None:

@@ -128,6 +128,30 @@ def test_any_text_in_any_pieces(screen: Screen, seed: int, count: int) -> None:
             assert text[found.start : found.end] not in "".join(out)
 
 
+@pytest.mark.parametrize("size", [1, 2, 5, 17, 100])
+def test_a_word_of_ones_own_does_not_hide_what_it_stands_in(size: int) -> None:
+    screening: dict[str, Any] = {
+        "answer_rules": [
+            {"name": "personal", "find": ["personal"], "action": "redact"},
+            {"name": "customers", "find": ["customers"], "action": "flag"},
+            {"name": "projects", "find": ["projects"], "action": "redact"},
+        ],
+        "word_lists": [
+            {"name": "customers", "words": ["Northwind", "秘密計画"]},
+            {"name": "projects", "words": ["com or", "Northwind"]},
+        ],
+    }
+    screen = Screen(msgspec.convert(screening, Screening))
+    text = "Write to joe@northwind.com or not. 連絡先はjane@northwind.comです。秘密計画"
+    through = "".join(_through(_watch(screen), [text[at : at + size] for at in range(0, len(text), size)]))
+    whole = screen.answer(json.dumps({"choices": [{"message": {"content": text}}]}).encode(), CLEAN).body.decode()
+    assert through.startswith("Write to [EMAIL] not.")
+    assert "Write to [EMAIL] not." in whole
+    for part in ("northwind", "joe", "jane"):
+        assert part not in through
+        assert part not in whole
+
+
 def test_a_canary_ends_the_answer_before_it(screen: Screen) -> None:
     watch = _watch(screen)
     out = _through(watch, ["The word", " is zebra", "-42", "-quartz", " and more"])

@@ -6,7 +6,7 @@ from functools import lru_cache
 from switchgear.core.screening import Detector
 from switchgear.policy.detect_automaton import Automaton, Expression, automaton
 from switchgear.policy.detect_own import OwnForms
-from switchgear.policy.detect_place import Characters, without_overlaps
+from switchgear.policy.detect_place import Characters, united, without_overlaps
 from switchgear.policy.model import Finding
 from switchgear.policy.patterns import Shape
 from switchgear.policy.patterns_contact import CONTACT
@@ -41,11 +41,32 @@ class Detectors:
 
     def find(self, text: str, number: int = 0) -> list[Finding]:
         """The findings of text `number`, in order, none overlapping another."""
+        own, found = self._found(text, number)
+        found = own + found
+        return without_overlaps(found) if len(found) > 1 else found
+
+    def find_all(self, text: str, number: int = 0) -> list[Finding]:
+        """As `find`, but what one looks for oneself hides nothing: a customer's name within an address is one finding, the address another.
+
+        Those of one type do not overlap, nor do those of the detectors.
+        """
+        own, found = self._found(text, number)
+        if len(found) > 1:
+            found = without_overlaps(found)
+        if not own:
+            return found
+        for kind in {finding.type for finding in own}:
+            found += united(finding for finding in own if finding.type == kind)
+        return sorted(found, key=lambda finding: (finding.start, -finding.end, finding.type))
+
+    def _found(self, text: str, number: int) -> tuple[list[Finding], list[Finding]]:
+        """One's own and those of the detectors, each in order of preference."""
         data = text.encode(errors="replace")
-        found = self._own.find(text, data, number) if self._own is not None else []
+        own = self._own.find(text, data, number) if self._own is not None else []
+        found: list[Finding] = []
         for decision, begin, stop in self._windows(text, data):
             found.extend(decision.findings(text, begin, stop, number))
-        return without_overlaps(found) if len(found) > 1 else found
+        return own, found
 
     def _windows(self, text: str, data: bytes) -> Iterator[tuple["_Decision", int, int]]:
         """The stretches of text around candidates, for each shape, in the order of preference. A shape's own do not overlap."""

@@ -26,6 +26,23 @@ class Characters:
         return self._characters
 
 
+def united(findings: Iterable[Finding]) -> list[Finding]:
+    """Of findings of one text those that overlap as one, of the type of the longest; in order of place."""
+    kept: list[Finding] = []
+    longest = 0
+    for finding in sorted(findings, key=lambda one: (one.start, -one.end)):
+        size = finding.end - finding.start
+        if not kept or kept[-1].end <= finding.start:
+            kept.append(finding)
+            longest = size
+            continue
+        last = kept[-1]
+        kind = finding.type if size > longest else last.type
+        longest = max(longest, size)
+        kept[-1] = Finding(kind, last.start, max(last.end, finding.end), last.text)
+    return kept
+
+
 def without_overlaps(findings: Iterable[Finding]) -> list[Finding]:
     """Of findings of one text, in order of preference, those that overlap no preferred one; in order of place."""
     starts: list[int] = []

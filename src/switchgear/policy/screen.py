@@ -16,6 +16,7 @@ from switchgear.core.data_class import DataClass
 from switchgear.core.screening import Detector, Screening
 from switchgear.policy.detect import Detectors
 from switchgear.policy.detect_own import compile_own, reach_of
+from switchgear.policy.detect_place import united
 from switchgear.policy.model import CLEAN, AnswerVerdict, Fields, Finding, Verdict, normalised
 from switchgear.policy.patterns import words
 from switchgear.policy.redact import Placeholders, redact_text, replace_texts
@@ -71,7 +72,7 @@ class Screen:
         return [text.value for _, text in _texts(fields)]
 
     def request_with(self, fields: Fields, declared: DataClass | None, further: Sequence[Finding]) -> Verdict:
-        """As `request`, with what an external screen found in `texts(fields)`. Of two findings in one place our own counts."""
+        """As `request`, with what an external screen found in `texts(fields)`. One that lies within our own does not count."""
         return self._examined(fields, declared, further)
 
     def suspects(self, fields: Fields, body: bytes, declared: DataClass | None) -> bool:
@@ -107,7 +108,7 @@ class Screen:
 
     def _examined(self, fields: Fields, declared: DataClass | None, further: Sequence[Finding] = ()) -> Verdict:
         texts = _texts(fields)
-        found = [self._detectors.find(text.value, number) for number, (_, text) in enumerate(texts)]
+        found = [self._detectors.find_all(text.value, number) for number, (_, text) in enumerate(texts)]
         if further:
             elsewhere: dict[int, list[Finding]] = {}
             for finding in further:
@@ -149,14 +150,14 @@ def _texts(fields: Fields) -> list[tuple[str, Text]]:
 
 
 def _beside(own: Sequence[Finding], further: Sequence[Finding], size: int) -> list[Finding]:
-    """Findings in one text, in order: our own, and of the further ones those that overlap nothing and lie within it."""
-    kept = list(own)
+    """Findings in one text, in order: our own, and of the further ones those that say of some part of it what no other says."""
+    kept, places = list(own), united(own)
     at, free_from = 0, 0
     for one in sorted(further, key=lambda finding: (finding.start, -finding.end)):
-        while at < len(own) and own[at].end <= one.start:
+        while at < len(places) and places[at].end <= one.start:
             at += 1
-        apart = at == len(own) or one.end <= own[at].start
-        if apart and free_from <= one.start < one.end <= size:
+        within = at < len(places) and places[at].start <= one.start and one.end <= places[at].end
+        if not within and free_from <= one.start < one.end <= size:
             kept.append(one)
             free_from = one.end
     return sorted(kept, key=lambda finding: finding.start)
@@ -169,7 +170,7 @@ def _redacted(
     placeholders = Placeholders(bytes(raw) for raw in fields.values())
     replaced: dict[str, list[tuple[Text, str]]] = {}
     for (name, text), of_text in zip(texts, found, strict=True):
-        chosen = [finding for finding in of_text if finding.type in types]
+        chosen = united(finding for finding in of_text if finding.type in types)
         if chosen:
             replaced.setdefault(name, []).append((text, redact_text(text.value, chosen, placeholders)))
     if not replaced:

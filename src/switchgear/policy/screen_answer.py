@@ -6,6 +6,7 @@ import msgspec
 
 from switchgear.core.screening import AnswerAction
 from switchgear.policy.detect import Detectors
+from switchgear.policy.detect_place import united
 from switchgear.policy.model import AnswerVerdict, Finding, Verdict
 from switchgear.policy.redact import replace_texts
 from switchgear.policy.screen_rules import AnswerDecider
@@ -25,14 +26,16 @@ def screen_answer(body: bytes, detectors: Detectors | None, rules: AnswerDecider
     masked = False
     for number, text in enumerate(read_texts(body)):
         edits: list[Edit] = []
+        taken_out: list[Finding] = []
         if suspicious and watched is not None:
-            for finding, action, rule in judge(text.value, watched.find(text.value, number), rules, verdict):
+            for finding, action, rule in judge(text.value, watched.find_all(text.value, number), rules, verdict):
                 findings.append(finding)
                 if action is AnswerAction.BLOCK:
                     return AnswerVerdict(body, tuple(findings), rule)
                 if action is AnswerAction.REDACT:
-                    edits.append(Edit(finding.start, finding.end, mask(finding.type)))
-                    masked = True
+                    taken_out.append(finding)
+            edits = [Edit(one.start, one.end, mask(one.type)) for one in united(taken_out)]
+            masked = masked or bool(edits)
         edits += [edit for edit in put_back.edits(text.value) if not any(_overlap(edit, other) for other in edits)]
         if edits:
             replaced.append((text, edited(text.value, sorted(edits))))

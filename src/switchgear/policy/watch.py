@@ -8,6 +8,7 @@ from collections import deque
 
 from switchgear.core.screening import AnswerAction, Detector
 from switchgear.policy.detect import Detectors
+from switchgear.policy.detect_place import united
 from switchgear.policy.model import Finding, Verdict
 from switchgear.policy.screen_rules import AnswerDecider
 from switchgear.policy.watch_hold import held_from, placeholder_from
@@ -119,11 +120,11 @@ class Watch:
         if not found and not self._may_put_back():
             return self._passed(known if size - known < LONGEST_HELD else size - _BEFORE)
         if not final:
-            known = self._known(found, known)
+            known = self._known(united(found), known)
         whole = [finding for finding in found if finding.end <= known]
         judged = judge(self._held, whole, self._rules, self._verdict)
         edits, known = self._edits(judged, known)
-        end, pieces = self._take(known, edits, whole)
+        end, pieces = self._take(known, edits, united(whole))
         self._note(judged, end)
         self._forget(end, whole)
         held = len(self._held)
@@ -158,12 +159,15 @@ class Watch:
         shift = len(self._before)
         return [
             Finding(one.type, max(one.start - shift, 0), one.end - shift, self._choice)
-            for one in self._detectors.find(window)
+            for one in self._detectors.find_all(window)
             if one.end > shift
         ]
 
     def _known(self, found: list[Finding], known: int) -> int:
-        """How much is known, given findings that may still grow. Where too much would be held, what is there is taken as it is."""
+        """How much is known, given findings that may still grow, none overlapping another.
+
+        Where too much would be held, what is there is taken as it is.
+        """
         unfinished = next((finding for finding in found if finding.end > known), None)
         if unfinished is not None and unfinished.start < known:
             known = unfinished.start
@@ -178,14 +182,15 @@ class Watch:
 
     def _edits(self, judged: list[Judged], known: int) -> tuple[list[Edit], int]:
         """What is replaced within the first `known` characters, in order; and how many may go: none from a block on."""
-        edits: list[Edit] = []
+        taken_out: list[Finding] = []
         for finding, action, rule in judged:
             if action is AnswerAction.BLOCK:
                 self.blocked_by = rule
                 known = finding.start
                 break
             if action is AnswerAction.REDACT:
-                edits.append(Edit(finding.start, finding.end, self._mask(finding)))
+                taken_out.append(finding)
+        edits = [Edit(one.start, one.end, self._mask(one)) for one in united(taken_out)]
         masked = tuple(edits)
         for edit in self._put_back.edits(self._held):
             if edit.end <= known:
