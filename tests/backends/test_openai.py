@@ -98,10 +98,29 @@ def test_a_usage_with_gaps_spoils_no_answer(usage: dict[str, Any]) -> None:
     assert answer(CHAT, {**chat(), "usage": usage}).usage == Usage(11)
 
 
-@pytest.mark.parametrize("usage", [{}, {"usage": None}])
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {},
+        {"usage": None},
+        {"usage": {}},
+        {"usage": {"prompt_tokens": None, "completion_tokens": None}},
+        {"usage": {**USAGE, "prompt_tokens": -1}},
+        {"usage": {**USAGE, "completion_tokens": -(10**6)}},
+        {"usage": {**USAGE, "completion_tokens": 10**20}},
+    ],
+)
 def test_without_usage_the_text_is_measured(usage: dict[str, Any]) -> None:
     without = {key: value for key, value in chat().items() if key != "usage"} | usage
     assert answer(CHAT, without) == Answer(None, "stop", 5)
+
+
+@pytest.mark.parametrize("cached", [-3, 12])
+def test_no_more_and_no_fewer_tokens_can_be_cached_than_there_are(cached: int) -> None:
+    usage = {**USAGE, "prompt_tokens_details": {"cached_tokens": cached}}
+    assert answer(CHAT, {**chat(), "usage": usage}).usage == Usage(11, 7)
+    response = {"input_tokens": -5, "output_tokens": 2}
+    assert answer(RESPONSES, {"status": "completed", "usage": response}).usage is None
 
 
 def test_text_is_measured_in_bytes_and_tool_calls_count() -> None:

@@ -62,6 +62,15 @@ def test_an_empty_finish_reason_ends_nothing(endpoint: Endpoint) -> None:
     assert not follow.whole
 
 
+@pytest.mark.parametrize("tokens", [-1, 10**20, None])
+def test_a_usage_that_can_be_none_is_not_reported(tokens: int | None) -> None:
+    follow = reader()
+    follow.read(delta("a", end="stop"))
+    usage = {"prompt_tokens": tokens, "completion_tokens": tokens}
+    assert follow.read(json.dumps({"id": "x", "choices": [], "usage": usage}).encode()) is Step.USAGE
+    assert (follow.whole, follow.usage) == (True, None)
+
+
 def test_usage_may_come_with_the_last_piece_of_content() -> None:
     follow = reader()
     assert follow.read(delta("a", end="stop", usage=USAGE)) is Step.TOKEN

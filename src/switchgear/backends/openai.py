@@ -90,16 +90,16 @@ class OpenAI:
                 response = _decode_response(body)
                 if response.status in ("failed", "cancelled"):
                     raise InBandError(f"the backend's response has status {response.status}")
-                if response.usage is not None:
-                    return Answer(response.usage.usage(), finish_reason(response), 0)
+                if response.usage is not None and (usage := response.usage.usage()) is not None:
+                    return Answer(usage, finish_reason(response), 0)
                 return Answer(None, finish_reason(response), sum(map(item_bytes, response.output)))
             completion = _decode_completion(body)
-            choices, usage = completion.choices, completion.usage
+            choices, reported = completion.choices, completion.usage
             if not choices:
                 raise Malformed("the answer holds no choice")
             reason = choices[0].finish_reason or ""
-            if usage is not None:
-                return Answer(usage.usage(), reason, 0)
+            if reported is not None and (usage := reported.usage()) is not None:
+                return Answer(usage, reason, 0)
             return Answer(None, reason, sum(map(choice_bytes, choices)))
         except UNREADABLE as error:
             raise Malformed(f"the answer cannot be read: {error}") from error

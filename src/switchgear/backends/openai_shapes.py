@@ -12,6 +12,8 @@ Raw = msgspec.Raw
 ABSENT = Raw()
 NULL = Raw(b"null")
 decode_any = msgspec.json.Decoder().decode
+_MOST_TOKENS = 2**48
+"""Of one call; far beyond what any takes."""
 
 
 def lenient(raw: Raw) -> Any:
@@ -36,13 +38,17 @@ class ReportedUsage(msgspec.Struct):
     prompt_tokens_details: _PromptDetails | None = None
     input_tokens_details: _PromptDetails | None = None
 
-    def usage(self) -> Usage:
+    def usage(self) -> Usage | None:
+        """None where nothing is reported, or what can be no count of tokens: it would pay into budgets, or no record could hold it."""
         details = self.prompt_tokens_details or self.input_tokens_details
-        return Usage(
-            self.prompt_tokens or self.input_tokens or 0,
-            self.completion_tokens or self.output_tokens or 0,
-            (details.cached_tokens or 0) if details is not None else 0,
-        )
+        prompt = self.prompt_tokens or self.input_tokens or 0
+        completion = self.completion_tokens or self.output_tokens or 0
+        if not (0 <= prompt <= _MOST_TOKENS and 0 <= completion <= _MOST_TOKENS):
+            return None
+        if not (prompt or completion) and self.prompt_tokens is None and self.input_tokens is None:
+            return None
+        cached = (details.cached_tokens or 0) if details is not None else 0
+        return Usage(prompt, completion, cached if 0 <= cached <= prompt else 0)
 
 
 class Choice(msgspec.Struct):
