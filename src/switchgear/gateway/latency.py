@@ -12,8 +12,6 @@ _FIRST_S = 0.0005
 _LONGEST_S = 3600.0
 _FORGET_AT = 2000.0
 _TOGETHER = 64
-_TOGETHER_S = 0.1
-"""Observations within a hundredth of the time constant are taken for one moment."""
 
 
 class Latency:
@@ -23,13 +21,11 @@ class Latency:
     2,000 observations.
     """
 
-    __slots__ = ("_counts", "_due_s", "_last_s", "_peak_s", "_seen", "_total")
+    __slots__ = ("_counts", "_last_s", "_peak_s", "_seen", "_total")
 
     def __init__(self) -> None:
-        self._seen: list[float] = []
-        """Observations not counted yet: many together cost less than each by itself."""
-        self._due_s = 0.0
-        """From then on the next observation has all of them counted."""
+        self._seen: list[tuple[float, float]] = []
+        """Latencies not counted yet, and when each was observed: many together cost less than each by itself."""
         self._peak_s = 0.0
         self._last_s = 0.0
         self._counts = [0.0] * _BUCKETS
@@ -37,44 +33,43 @@ class Latency:
 
     def observe(self, latency_s: float, now_s: float) -> None:
         seen = self._seen
-        seen.append(latency_s)
-        if now_s >= self._due_s or len(seen) == _TOGETHER:
-            self._count(now_s)
-            self._due_s = now_s + _TOGETHER_S
+        seen.append((latency_s, now_s))
+        if len(seen) == _TOGETHER:
+            self._count()
 
-    def _count(self, now_s: float) -> None:
-        """Take in what was observed, as of `now_s`."""
-        seen = sorted(self._seen)
+    def _count(self) -> None:
+        """Take in what was observed. It runs for every call: what it looks up stands in variables of its own."""
+        exp, peak_s, last_s, counts = math.exp, self._peak_s, self._last_s, self._counts
+        for latency_s, now_s in self._seen:
+            if latency_s >= peak_s:
+                peak_s = latency_s
+            elif now_s > last_s:
+                peak_s = latency_s + (peak_s - latency_s) * exp((last_s - now_s) / _TAU_S)
+            last_s = now_s
+        self._peak_s, self._last_s = peak_s, last_s
+        ordered = sorted([latency_s for latency_s, _ in self._seen])
         self._seen.clear()
-        size, highest_s = len(seen), seen[-1]
-        if highest_s >= self._peak_s:
-            self._peak_s = highest_s
-        elif now_s > self._last_s:
-            mean_s = sum(seen) / size
-            pulled_s = mean_s + (self._peak_s - mean_s) * math.exp((self._last_s - now_s) / _TAU_S)
-            self._peak_s = max(pulled_s, highest_s)
-        self._last_s = max(now_s, self._last_s)
-        done = 0
+        done, size = 0, len(ordered)
         while done < size:
-            bucket = _bucket(seen[done])
-            upto = bisect_left(seen, _end_s(bucket), done + 1)
-            self._counts[bucket] += upto - done
+            bucket = _bucket(ordered[done])
+            upto = bisect_left(ordered, _end_s(bucket), done + 1)
+            counts[bucket] += upto - done
             done = upto
         self._total += size
         if self._total >= _FORGET_AT:
-            self._counts = [count / 2 for count in self._counts]
+            self._counts = [count / 2 for count in counts]
             self._total /= 2
 
     def peak_ewma_s(self, now_s: float) -> float:
         """Seconds; decays towards 0 while nothing is observed, so that a target shunned for its slowness is tried again. 0: unknown."""
         if self._seen:
-            self._count(min(now_s, self._due_s))
+            self._count()
         return self._peak_s * math.exp((self._last_s - now_s) / _TAU_S)
 
     def percentile_s(self, percent: float, *, at_least: int = 20) -> float | None:
         """Seconds (the upper edge of a bucket), None with fewer than `at_least` observations."""
         if self._seen:
-            self._count(self._last_s)  # no later than it was: what they pull down shows with the next ones
+            self._count()
         if self._total < at_least:
             return None
         wanted = self._total * percent / 100
