@@ -40,7 +40,10 @@ class ReportedUsage(msgspec.Struct):
 
     def usage(self) -> Usage | None:
         """None where nothing is reported, or what can be no count of tokens: it would pay into budgets, or no record could hold it."""
-        details = self.prompt_tokens_details or self.input_tokens_details
+        prompt, completion, details = self.prompt_tokens, self.completion_tokens, self.prompt_tokens_details
+        if prompt and completion and details is None and not (prompt | completion) >> 32:
+            return Usage(prompt, completion)  # the usual one, in fewer steps
+        details = details or self.input_tokens_details
         prompt = self.prompt_tokens or self.input_tokens or 0
         completion = self.completion_tokens or self.output_tokens or 0
         if not (0 <= prompt <= _MOST_TOKENS and 0 <= completion <= _MOST_TOKENS):
