@@ -105,6 +105,16 @@ def test_a_generator_that_is_no_text_is_told_with_the_file(tmp_path: Path) -> No
     assert "calls.toml: " in plan("replay", FLEET, "--generate", str(tmp_path / "calls.toml"), code=1)
 
 
+@pytest.mark.parametrize(
+    ("key", "number"), [("rate_per_s", "inf"), ("prompt.sigma", "nan"), ("system_tokens", f"1{'0' * 30}")]
+)
+def test_a_generators_number_that_is_none_is_told_with_its_key(tmp_path: Path, key: str, number: str) -> None:
+    (tmp_path / "calls.toml").write_text(f"{key} = {number}\n")
+    told = plan("replay", FLEET, "--generate", str(tmp_path / "calls.toml"), code=1)
+    assert f"{key} is {number[:4]}" in told
+    assert "Give a finite number" in told
+
+
 def test_size_and_bottleneck_and_site(calls: str) -> None:
     got = as_json("size", FLEET, "--place", "floor", "--generate", calls, "--ttft-p99", "1", "--cloud-share", "0")
     assert got["units_n_plus_1"] > got["units"] >= 1
@@ -156,6 +166,9 @@ def test_a_fit_is_kept_and_can_be_used(calls: str, tmp_path: Path) -> None:
         (("replay", FLEET, "--trace", "CALLS"), "lacks the column TIMESTAMP"),
         (("replay", FLEET, "--generate", "CALLS", "--load", "0"), "--load"),
         (("replay", FLEET, "--generate", FLEET), "docs/planner.md lists the keys"),
+        (("replay", FLEET, "--generate", "CALLS", "--model", "chat"), "--since and --model choose among the records"),
+        (("replay", FLEET, "--generate", "CALLS", "--since", "7d"), "--since and --model choose among the records"),
+        (("facility", FLEET, "--volts", "0.23"), "volts of low voltage"),
     ],
 )
 def test_what_cannot_be_answered_is_said(words: tuple[str, ...], said: str, calls: str) -> None:

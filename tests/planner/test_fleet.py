@@ -47,7 +47,14 @@ def test_the_example_can_be_read() -> None:
         (FILE + "prices = { input_usd_per_mtok = -1.0, output_usd_per_mtok = 1.0 }\n", ">= 0"),
         (FILE + 'faults = [{ kind = "outage", start_s = 0.0, lasts_s = 5.0, every_s = 5.0 }]\n', "never ends"),
         (FILE + 'faults = [{ kind = "outage", start_s = 0.0, lasts_s = 5.0, units = 9 }]\n', "9 units of 1"),
+        (FILE + "weight = inf\n", "places[0].weight is inf. Give a finite number"),
+        (FILE + f"max_batch = {10**30}\n", "places[0].max_batch is 1000"),
+        (
+            FILE + "link = { latency_s = 1e308, bandwidth_bytes_per_s = 1e8, loss = 0.01 }\n",
+            "places[0].link.latency_s is 1e+308",
+        ),
         ("model =", "no TOML"),
+        (f"model = {'9' * 5000}", "no TOML"),
         ('model = "\udcff"\n', "no TOML"),  # a byte that is no UTF-8
     ],
 )

@@ -114,6 +114,11 @@ def test_nonsense_is_refused() -> None:
         Lengths(quantiles=(3.0, 1.0))
     with pytest.raises(BadWorkload, match="not below least"):
         Lengths(least=10, most=5)
+    with pytest.raises(BadWorkload, match="at most a hundred years"):
+        Generator(rate_per_s=1, duration_s=1e12)
+    for growth, turns in ((1.0, 1), (1e18, 1), (1.0, 2)):
+        with pytest.raises(BadWorkload, match="give less rate_per_s or duration_s"):
+            generate(Generator(rate_per_s=1e6, duration_s=100 * 365 * DAY_S, growth_per_year=growth, turns=turns), 1)
     with pytest.raises(BadWorkload, match="at least 100"):
         fit_generator(calls(10, 1.0))
     with pytest.raises(BadWorkload, match="no call in"):

@@ -138,9 +138,32 @@ def test_files(tmp_path: Path) -> None:
     assert read_plan(EXAMPLES / "compare.toml").currency == "USD"
     with pytest.raises(BadPlan, match="cannot be read"):
         read_plan(tmp_path / "none.toml")
-    (tmp_path / "bad.toml").write_text("a = ")
-    with pytest.raises(BadPlan, match="is no TOML"):
-        read_plan(tmp_path / "bad.toml")
+    for text in ("a = ", f"a = {'[' * 50_000}", f"a = {'9' * 5000}"):
+        (tmp_path / "bad.toml").write_text(text)
+        with pytest.raises(BadPlan, match="is no TOML"):
+            read_plan(tmp_path / "bad.toml")
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e308", f"1{'0' * 30}"])
+@pytest.mark.parametrize("key", ["load_shape", "calls_per_month", "lognormal"])
+def test_a_number_that_nothing_can_be_computed_from_is_refused_with_its_key(
+    tmp_path: Path, key: str, number: str
+) -> None:
+    text = (EXAMPLES / "compare.toml").read_text(encoding="utf-8")
+    changed = {
+        "load_shape": text.replace("load_shape = [1,", f"load_shape = [{number},"),
+        "calls_per_month": text.replace("[1_500_000, 2_500_000, 4_000_000]", f"[1, 2, {number}]"),
+        "lognormal": text.replace("p90 = 2600", f"p90 = {number}"),
+    }[key]
+    assert changed != text
+    (tmp_path / "plan.toml").write_text(changed, encoding="utf-8")
+    with pytest.raises(BadPlan, match=rf"{key}.*: is (nan|-?inf|1e\+308|1000).*Give a finite number"):
+        read_plan(tmp_path / "plan.toml")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_bytes(b"\xef\xbb\xbf" + (EXAMPLES / "compare.toml").read_bytes())
+    assert read_plan(tmp_path / "plan.toml").currency == "USD"
 
 
 def test_medians() -> None:

@@ -113,6 +113,10 @@ def test_what_a_building_cannot_be() -> None:
         Building(phases=2)
     with pytest.raises(BadQuestion, match="volts is 0"):
         Building(volts=0.0)
+    with pytest.raises(BadQuestion, match=r"volts is 0\.4; give volts of low voltage, 12 to 1,000"):
+        Building(volts=0.4)  # kilovolts
+    with pytest.raises(BadQuestion, match=r"breaker_a is 0\.016; give amperes"):
+        Building(breaker_a=0.016)
     with pytest.raises(BadQuestion, match="PUE is at least 1"):
         Building(pue=0.5)
     with pytest.raises(BadQuestion, match="stands in a building"):

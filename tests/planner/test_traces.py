@@ -52,6 +52,10 @@ def test_seven_digits_of_the_second_and_an_offset(tmp_path: Path) -> None:
         ('{"timestamp": 0, "input_length": 5}\n', "line 1"),
         ('{"timestamp": 0, "input_length": -5, "output_length": 1}\n', "line 1: .*>= 1"),
         (
+            '{"timestamp": 0, "input_length": 513, "output_length": 1, "hash_ids": [1, 2, 3]}\n',
+            "line 1: 3 hash_ids for a prompt of 513; give one for each 512 tokens",
+        ),
+        (
             '{"timestamp": 5, "input_length": 5, "output_length": 1}\n{"timestamp": 1, "input_length": 5, "output_length": 1}\n',
             "sort",
         ),
@@ -62,6 +66,15 @@ def test_what_is_wrong_in_a_trace_is_said(tmp_path: Path, text: str, said: str) 
     file.write_text(text)
     with pytest.raises(BadWorkload, match=said):
         read_trace(file)
+
+
+def test_a_byte_order_mark_as_spreadsheets_write_it_is_no_part_of_a_trace(tmp_path: Path) -> None:
+    for name, text in (
+        ("a.csv", f"{AZURE}2023-11-16 18:17:03,4808,10\n"),
+        ("m.jsonl", '{"timestamp": 0, "input_length": 4808, "output_length": 10}\n'),
+    ):
+        (tmp_path / name).write_text(text, encoding="utf-8-sig")
+        assert read_trace(tmp_path / name).prompt_tokens.tolist() == [4808]
 
 
 def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:

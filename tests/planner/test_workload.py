@@ -29,6 +29,7 @@ GOOD: dict[str, Any] = {"at_s": [0.0, 1.0], "prompt_tokens": [10, 20], "output_t
         ({"data_class": [0, 9]}, "data_class of call 1 is 9"),
         ({"blocks": [[1]]}, "blocks of 1 prompts for 2 calls"),
         ({"blocks": [[1], [-2]]}, "a block id is negative"),
+        ({"blocks": [[1], [2**64]]}, "a block id does not fit into 63 bits"),
         ({"callers": [Caller("a")] * 3}, "3 callers for 2 calls"),
     ],
 )
@@ -42,6 +43,12 @@ def test_a_summary_counts() -> None:
     assert (got.calls, got.duration_s, got.rate_per_s) == (2, 1.0, 2.0)
     assert got.prompt_tokens_mean == 15.0
     assert got.shared_prefix_share == pytest.approx(5 / 30)
+
+
+def test_a_load_so_small_that_no_call_ever_comes_is_refused() -> None:
+    for factor in (1e-320, 1e-10):
+        with pytest.raises(BadWorkload, match=r"at_s of call 1 is inf|not since 1970"):
+            scaled(workload_of(**GOOD), factor)
 
 
 def test_three_times_the_load_is_three_times_the_rate() -> None:

@@ -11,7 +11,6 @@ import msgspec
 from switchgear.cli.record_filter import parse_moment
 from switchgear.core.clock import SystemClock
 from switchgear.core.data_class import DataClass
-from switchgear.core.decoding import UNREADABLE
 from switchgear.core.errors import SwitchgearError
 
 if TYPE_CHECKING:
@@ -83,6 +82,10 @@ def chosen_workload(given: dict[str, Any], seed: int) -> "Workload | None":
     how = {name: given.pop(name) for name in ("since", "model", "load", "data_class")}
     if sum(source is not None for source in sources.values()) > 1:
         raise click.UsageError(_ONE)
+    if sources["state_dir"] is None and (how["since"] or how["model"]):
+        raise click.UsageError(
+            "--since and --model choose among the records of --state-dir: give it, or leave them out."
+        )
     return None if not any(sources.values()) else _calls(**sources, given=how, seed=seed)
 
 
@@ -105,10 +108,14 @@ def read_generator(file: Path) -> "Generator":
     """A generator from a TOML file. Raises BadWorkload."""
     from switchgear.planner.errors import BadWorkload
     from switchgear.planner.generate import Generator
+    from switchgear.planner.numbers import NO_TOML, REMEDY, unusable, values_of
 
     try:
-        return msgspec.toml.decode(file.read_bytes(), type=Generator)
-    except (OSError, *UNREADABLE) as error:
+        data = values_of(file.read_bytes())
+        for key, number in unusable(data):
+            raise BadWorkload(f"{file}: {key} is {number}. {REMEDY}")
+        return msgspec.convert(data, Generator)
+    except (OSError, msgspec.ValidationError, *NO_TOML) as error:
         raise BadWorkload(f"{file}: {error}; docs/planner.md lists the keys") from error
 
 

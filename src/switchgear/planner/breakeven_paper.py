@@ -155,7 +155,7 @@ class Reproduction(msgspec.Struct, frozen=True, kw_only=True):
 
 _RANGES: Final = {
     "server": (0.0, 10.0, "a share of the GPUs' price: 0.135 for 13.5 %"),
-    "pue": (1.0, 5.0, "PUE is 1 or more"),
+    "pue": (1.0, 5.0, "a PUE, 1 or more"),
     "space": (0.0, 10_000.0, "dollars for a rack unit and month"),
     "maintenance": (0.0, 1.0, "a share of the price each year: 0.1 for 10 %"),
     "people": (0.0, 1e7, "dollars a month"),

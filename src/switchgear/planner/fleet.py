@@ -12,7 +12,6 @@ import msgspec
 
 from switchgear.core.authorization import Authorization, Jurisdiction, Team, Word
 from switchgear.core.data_class import DataClass
-from switchgear.core.decoding import UNREADABLE
 from switchgear.core.errors import ConfigError
 from switchgear.core.health import Energy, problem_of
 from switchgear.core.snapshot import Breaker, Count, Kind, Name, Prices, Retry, Seconds, Timeouts
@@ -22,6 +21,7 @@ from switchgear.hardware.power import Host, PowerModel
 from switchgear.hardware.thermal import Thermal
 from switchgear.planner.errors import BadFleet
 from switchgear.planner.fleet_policy import CalledModel, DefaultCaller, FleetPolicy, Who, authorization_of, with_texts
+from switchgear.planner.numbers import NO_TOML, REMEDY, unusable, values_of
 
 Factor = Annotated[float, msgspec.Meta(gt=0, le=1000)]
 MOST_PLACES = 16
@@ -229,7 +229,10 @@ class Fleet(Part, frozen=True, kw_only=True):
 def read_fleet(file: Path) -> Fleet:
     """A fleet from a TOML file: the keys of `Fleet`, and `[[places]]`; its policies are read and checked too. Raises BadFleet."""
     try:
-        fleet = msgspec.toml.decode(file.read_bytes(), type=Fleet)
+        data = values_of(file.read_bytes())
+        for key, number in unusable(data):
+            raise BadFleet(f"{key} is {number}. {REMEDY}")
+        fleet = msgspec.convert(data, Fleet)
         if fleet.policy.files:
             fleet = msgspec.structs.replace(fleet, policy=with_texts(fleet.policy))
         fleet.authorization()
@@ -241,6 +244,6 @@ def read_fleet(file: Path) -> Fleet:
         raise BadFleet(f"{file}: its policies cannot be read: {error}") from error
     except msgspec.ValidationError as error:
         raise BadFleet(f"{file}: {error}; docs/planner.md lists the keys") from error
-    except UNREADABLE as error:
+    except NO_TOML as error:
         raise BadFleet(f"{file} is no TOML: {error}; correct it") from error
     return fleet

@@ -9,9 +9,11 @@ import numpy as np
 
 from switchgear.core.data_class import DataClass
 from switchgear.planner.errors import BadWorkload
-from switchgear.planner.workload import CLASSES, Floats, Ints, Workload, workload_of
+from switchgear.planner.workload import CLASSES, LONGEST_TOKENS, YEAR_S, Floats, Ints, Workload, workload_of
 
 DAY_S = 86_400.0
+MOST_CALLS = 200_000_000
+"""Of one workload: some five gigabytes of columns. A larger site is planned by a sample of its units (`plan site`)."""
 _CHUNK = 262_144
 _REGULAR = 1e-3
 """Below this variation a gamma distribution is a metronome, and too steep for its generator."""
@@ -74,7 +76,7 @@ class Generator(Part, frozen=True, kw_only=True):
     """Mean calls of a session (geometrically distributed). From the second on a prompt is what was said before, and more."""
     think_s: Annotated[float, msgspec.Meta(ge=0)] = 30.0
     """Mean time between two calls of a session (exponentially distributed)."""
-    system_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
+    system_tokens: Annotated[int, msgspec.Meta(ge=0, le=LONGEST_TOKENS)] = 0
     """A beginning that all prompts share."""
     block_tokens: Annotated[int, msgspec.Meta(ge=1)] = 512
     classes: dict[DataClass, Annotated[float, msgspec.Meta(ge=0)]] = {}
@@ -90,6 +92,8 @@ class Generator(Part, frozen=True, kw_only=True):
         for name, value in (("rate_per_s", self.rate_per_s), ("duration_s", self.duration_s)):
             if not math.isfinite(value) or value <= 0:
                 raise BadWorkload(f"{name} is {value:g}; give a number above zero")
+        if self.duration_s > 100 * YEAR_S:
+            raise BadWorkload(f"duration_s is {self.duration_s:g}; give seconds, and at most a hundred years of them")
 
     @property
     def sessions(self) -> bool:
@@ -115,6 +119,9 @@ def generated(generator: Generator, seed: int, source: str = "") -> Iterator[Wor
     """The same in pieces, so that a year fits through; sessions come as one piece. Raises BadWorkload where there is no call."""
     name = source or f"generated with seed {seed}"
     rng = np.random.default_rng(seed)
+    calls = _unrolled(generator, generator.duration_s)
+    if not calls <= MOST_CALLS:
+        raise BadWorkload(f"{name}: {calls:.3g} calls are more than {MOST_CALLS:,}; give less rate_per_s or duration_s")
     if generator.sessions:
         yield _with_sessions(generator, rng, name)
         return
@@ -183,8 +190,9 @@ def _grid(generator: Generator) -> tuple[Floats, Floats]:
     hours = np.array(generator.hours or (1.0,) * 24)
     shape = hours[(begins // 3600 % 24).astype(int)] / hours.mean()
     days = np.where(begins // DAY_S % 7 >= 5, generator.weekend, 1.0)
-    growth = generator.growth_per_year ** ((begins + ends) / 2 / (365.25 * DAY_S))
-    expected = np.concatenate([[0.0], np.cumsum(generator.rate_per_s * shape * days * growth * (ends - begins))])
+    with np.errstate(over="ignore"):  # infinitely many calls are refused as too many
+        growth = generator.growth_per_year ** ((begins + ends) / 2 / YEAR_S)
+        expected = np.concatenate([[0.0], np.cumsum(generator.rate_per_s * shape * days * growth * (ends - begins))])
     return np.concatenate([begins, [generator.duration_s]]), expected
 
 

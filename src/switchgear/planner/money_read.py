@@ -3,7 +3,6 @@
 import difflib
 import functools
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -14,6 +13,7 @@ from switchgear.core.errors import Problem
 from switchgear.planner.money_errors import BadPlan
 from switchgear.planner.money_given import Given, as_given
 from switchgear.planner.money_model import Kind, Owned, Place, Plan
+from switchgear.planner.numbers import NO_TOML, REMEDY, unusable, values_of
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -36,11 +36,15 @@ def read_plan(path: Path) -> Plan:
 def read_toml(path: Path) -> dict[str, Any]:
     """The content of a TOML file. Raises BadPlan."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        data = values_of(path.read_bytes())
     except OSError as error:
         raise BadPlan([Problem(str(path), f"cannot be read: {error.strerror}", "Give the path of a file.")]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except NO_TOML as error:
         raise BadPlan([Problem(str(path), f"is no TOML: {error}", "See examples/plan/ for working files.")]) from error
+    problems = [Problem(key, f"is {number}", REMEDY) for key, number in unusable(data)]
+    if problems:
+        raise BadPlan(problems)
+    return data
 
 
 def plan_of(data: Mapping[str, Any]) -> Plan:

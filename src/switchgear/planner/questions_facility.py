@@ -43,6 +43,9 @@ class Building(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             value = getattr(self, name)
             if not math.isfinite(value) or value <= 0:
                 raise BadQuestion(f"{name} is {value!r}; give a number above zero, with its unit as in the name")
+        for name, unit, least, most in (("volts", "volts", 12, 1000), ("breaker_a", "amperes", 1, 6300)):
+            if not least <= getattr(self, name) <= most:
+                raise BadQuestion(f"{name} is {getattr(self, name):g}; give {unit} of low voltage, {least} to {most:,}")
         if self.phases not in (1, 3):
             raise BadQuestion(f"{self.phases} phases; give 1 or 3")
         if self.pue < 1 or self.power_factor > 1:

@@ -39,7 +39,7 @@ def read_trace(file: Path, default_class: DataClass | None = None) -> Workload:
     it is internal. Raises BadWorkload.
     """
     try:
-        with file.open(encoding="utf-8", newline="") as lines:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
             first = lines.readline()
             lines.seek(0)
             if first.lstrip().startswith("{"):
@@ -124,8 +124,14 @@ def _mooncake_rows(lines: Iterable[str], file: Path) -> Iterator[_Mooncake]:
         if not line.strip():
             continue
         try:
-            yield _mooncake.decode(line)
+            row = _mooncake.decode(line)
         except UNREADABLE as error:
             raise BadWorkload(
                 f"{file}, line {number}: {error}; a line has timestamp (ms), input_length, output_length and perhaps hash_ids"
             ) from error
+        if len(row.hash_ids) > -(-row.input_length // MOONCAKE_BLOCK_TOKENS):
+            raise BadWorkload(
+                f"{file}, line {number}: {len(row.hash_ids)} hash_ids for a prompt of {row.input_length}; "
+                f"give one for each {MOONCAKE_BLOCK_TOKENS} tokens, the last of which may be begun"
+            )
+        yield row

@@ -168,7 +168,11 @@ def scaled(workload: Workload, factor: float) -> Workload:
     """
     if not 0 < factor < 1e6:
         raise BadWorkload(f"a load of {factor:g} times cannot be; give a factor above 0, for example 3")
-    return replace(workload, at_s=workload.at_s / factor, source=f"{workload.source}, rate x {factor:g}")
+    source = f"{workload.source}, rate x {factor:g}"
+    with np.errstate(over="ignore"):
+        times = workload.at_s / factor
+    _check_times(times, source)
+    return replace(workload, at_s=times, source=source)
 
 
 def grown(factor_per_year: float, years: float) -> float:
@@ -283,7 +287,10 @@ def _flat(blocks: Sequence[Sequence[int]] | None, calls: int, source: str) -> tu
         raise BadWorkload(f"{source}: blocks of {len(blocks)} prompts for {calls} calls; give a list for each")
     ends = np.zeros(calls + 1, dtype=np.int64)
     np.cumsum([len(row) for row in blocks], out=ends[1:])
-    ids = np.fromiter((block for row in blocks for block in row), dtype=np.int64, count=int(ends[-1]))
+    try:
+        ids = np.fromiter((block for row in blocks for block in row), dtype=np.int64, count=int(ends[-1]))
+    except OverflowError as error:
+        raise BadWorkload(f"{source}: a block id does not fit into 63 bits; number the blocks from 0 on") from error
     if ids.size and ids.min() < 0:
         raise BadWorkload(f"{source}: a block id is negative; give ids from 0 on")
     return (ids, ends) if ids.size else (_no_ints(), _no_ints())
@@ -313,7 +320,7 @@ def _check_times(times: Floats, source: str) -> None:
     _first_bad(times < 0, "at_s", times, source, "seconds since the beginning of the trace, not before it")
     if times[-1] > 100 * YEAR_S:
         raise BadWorkload(
-            f"{source}: it lasts {times[-1] / YEAR_S:.0f} years; give seconds since its beginning, not since 1970 and not milliseconds"
+            f"{source}: it lasts {times[-1] / YEAR_S:,.5g} years; give seconds since its beginning, not since 1970 and not milliseconds"
         )
 
 
