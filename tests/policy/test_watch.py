@@ -152,6 +152,18 @@ def test_a_word_of_ones_own_does_not_hide_what_it_stands_in(size: int) -> None:
         assert part not in whole
 
 
+@pytest.mark.parametrize("size", [1, 3, 8, 11, 100])
+def test_a_word_of_ones_own_may_be_the_context_of_a_finding(size: int) -> None:
+    screening: dict[str, Any] = {
+        "answer_rules": [{"name": "keys", "find": ["secret", "driving_licence"], "action": "redact"}],
+        "word_lists": [{"name": "words", "words": ["key", "license"]}],
+    }
+    screen = Screen(msgspec.convert(screening, Screening))
+    text = "。api_key = 'NpXs95WjNeV6jyDjwrcqQaRN5DkMNsWQ' and driver's license: G3505860 here"
+    through = "".join(_through(_watch(screen), [text[at : at + size] for at in range(0, len(text), size)]))
+    assert through == "。api_key = '[GENERIC_SECRET]' and driver's license: [DRIVING_LICENCE] here"
+
+
 def test_a_canary_ends_the_answer_before_it(screen: Screen) -> None:
     watch = _watch(screen)
     out = _through(watch, ["The word", " is zebra", "-42", "-quartz", " and more"])

@@ -20,6 +20,7 @@ LONGEST_HELD = 2_000
 """Characters that are held back at most. What is longer and a finding is taken out as it comes."""
 _SCANNED_AGAIN_AFTER = 48
 """Where so much is held that looking at it again for each piece would cost, it waits for so many characters more."""
+_DETECTORS = frozenset(Detector)
 _REST_OF_KEY = re.compile(r"[A-Za-z0-9+/=\s\\\-]*")
 _REST_OF_TOKEN = re.compile(r"[\w\-./+=~%]*", re.ASCII)
 _END_OF_KEY = re.compile(r"-----END [A-Z0-9 ]{1,60}-----")
@@ -245,7 +246,8 @@ class Watch:
             self._pieces.clear()
             self._held = ""
             return
-        context = max((finding.end for finding in found if finding.end <= end), default=None)
+        # a word of one's own stays: it may be the context itself, as "key" is in "api_key = …"
+        context = max((one.end for one in found if one.end <= end and one.type in _DETECTORS), default=None)
         gone = self._before + self._held[:end] if context is None else self._held[context:end]
         self._before = gone[-_BEFORE:]
         self._held = self._held[end:]
