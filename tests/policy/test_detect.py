@@ -65,6 +65,25 @@ def test_a_word_of_another_script_beside_a_number_does_not_hide_it(detectors: De
     assert [found.type for found in detectors.find("卡号4111111111111111谢谢")] == ["payment_card"]
 
 
+@pytest.mark.parametrize(
+    ("before", "address", "after"),
+    [
+        ("連絡先は：", "jane@example.com", "です。よろしく"),
+        ("« ", "jane@example.com", "\u00a0» Phone"),
+        ("“", "jane@example.com", "” and"),
+        ("🙂", "jane@example.com", "🙂NHS"),
+        ("", "用户@例子.广告", "。"),
+        ("an ", "jörg@müller.example", "、"),
+        ("", "अजय@डेटा.भारत", " "),
+    ],
+)
+def test_an_address_ends_where_its_sentence_goes_on(
+    detectors: Detectors, before: str, address: str, after: str
+) -> None:
+    text = before + address + after
+    assert [text[found.start : found.end] for found in detectors.find(text)] == [address]
+
+
 def test_findings_do_not_overlap_and_the_stronger_one_stays(detectors: Detectors) -> None:
     text = "password=ghp_0123456789abcdefghijABCDEFGHIJ012345 postgres://bob:s3cr3tP4ss@db.example.com/x"
     found = detectors.find(text)

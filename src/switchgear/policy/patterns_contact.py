@@ -72,13 +72,18 @@ _DATE = (
     rf"|\d{{1,2}}(?:st|nd|rd|th|er|º|\.)?[ ](?:of[ ]|de[ ])?(?i:{any_of(_MONTHS)})\.?,?[ ](?:de[ ])?\d{{4}}"
     rf"|(?i:{any_of(_MONTHS)})\.?[ ]\d{{1,2}}(?:st|nd|rd|th)?,?[ ]\d{{4}}"
 )
+_BEYOND = (
+    r"\u00aa\u00ba\u00c0-\u1fff\u200c\u200d\u2c00-\u2dff\u3005-\u3007\u3021-\ufeff"
+    r"\U00010000-\U0001efff\U00020000-\U0010ffff"
+)
+"""Letters and their marks beyond ASCII, as addresses may have them (RFC 6531): no spaces, quotes, punctuation or emoji."""
 CONTACT: tuple[Shape, ...] = (
     Shape(
         Detector.EMAIL,
-        r"§L[\w.!#$%&'*+/=?^`{|}~\-\u0080-\U0010ffff]{0,63}@(?:§L(?:[\w\-\u0080-\U0010ffff]{0,62})\.){1,8}"
-        r"(?:[A-Za-z\u0080-\U0010ffff]{2,24}|xn--[A-Za-z0-9\-]{2,59})",
+        rf"[\w{_BEYOND}][\w.!#$%&'*+/=?^`{{|}}~\-{_BEYOND}]{{0,63}}@(?:[\w{_BEYOND}](?:[\w\-{_BEYOND}]{{0,62}})\.){{1,8}}"
+        rf"(?:[A-Za-z]{{2,24}}|[{_BEYOND}]{{2,24}}|xn--[A-Za-z0-9\-]{{2,59}})",
         r"(?<![\w.+%\-])",
-        r"(?![\w\-@])",
+        r"(?![A-Za-z0-9_\-@])",
         _is_email,
         candidate=r"§L@§L(?:[\w\-\x80-\xff]{0,62})\.[A-Za-z\x80-\xff]{2}",
         before=140,
