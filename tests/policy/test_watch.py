@@ -164,6 +164,29 @@ def test_a_word_of_ones_own_may_be_the_context_of_a_finding(size: int) -> None:
     assert through == "。api_key = '[GENERIC_SECRET]' and driver's license: [DRIVING_LICENCE] here"
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 50])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("見て 秘密計画 です。", "見て [W] です。"),
+        ("秘密計画を見て", "[W]を見て"),
+        ("プロジェクト秘密計画", "プロジェクト[W]"),
+        ("次はOrionを見て Orions", "次は[W]を見て Orions"),
+        ("번호는 비밀-7 입니다", "번호는 [P] 입니다"),
+    ],
+)
+def test_words_of_scripts_without_spaces_are_held_and_found(text: str, expected: str, size: int) -> None:
+    screening: dict[str, Any] = {
+        "rules": [{"name": "all", "find": ["w", "p"], "action": "redact"}],
+        "answer_rules": [{"name": "all", "find": ["w", "p"], "action": "redact"}],
+        "word_lists": [{"name": "w", "words": ["秘密計画", "Orion"]}],
+        "patterns": [{"name": "p", "regex": "비밀-[0-9]"}],
+    }
+    screen = Screen(msgspec.convert(screening, Screening))
+    assert len(_asked(screen, text).findings) == 1
+    assert "".join(_through(_watch(screen), [text[at : at + size] for at in range(0, len(text), size)])) == expected
+
+
 def test_a_canary_ends_the_answer_before_it(screen: Screen) -> None:
     watch = _watch(screen)
     out = _through(watch, ["The word", " is zebra", "-42", "-quartz", " and more"])

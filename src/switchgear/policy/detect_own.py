@@ -17,6 +17,10 @@ _LARGEST_PROGRAM = 2_000
 """Instructions of RE2: what has more takes seconds to compile."""
 _SPACED_REACH = 100
 _MAY_MATCH_SPACE = re.compile(r"[ \t\n.]|\\[sWDnrtxpPNRhHvX]|\[\^")
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\ud7ff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]"
+)
+"""Letters of scripts that put no spaces between words, or none before what they attach to them."""
 _ESCAPED_OR_CLASS = re.compile(r"\\(?P<escaped>.)|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]", re.DOTALL)
 _ANCHORS = frozenset("AZzG")
 _REMEDIES = (
@@ -98,10 +102,16 @@ def compile_own(
 
 
 def reach_of(screening: Screening) -> int:
-    """How many characters with spaces among them a finding of one's own may have: so many a stream must hold back. 0: none has any."""
-    reach = max((len(word) for words in screening.word_lists for word in words.words if " " in word), default=0)
-    reach = max((len(canary.token) for canary in screening.canaries if " " in canary.token), default=reach)
-    spaced = any(_MAY_MATCH_SPACE.search(pattern.regex) for pattern in screening.patterns)
+    """How many characters a finding of one's own may have that is more than a word between spaces: so many a stream must hold back.
+
+    0: none is.
+    """
+    words = [word for words in screening.word_lists for word in words.words]
+    words += [canary.token for canary in screening.canaries]
+    reach = max((len(word) for word in words if " " in word or _UNSPACED.search(word)), default=0)
+    spaced = any(
+        _MAY_MATCH_SPACE.search(pattern.regex) or _UNSPACED.search(pattern.regex) for pattern in screening.patterns
+    )
     return max(reach, _SPACED_REACH if spaced else 0)
 
 
@@ -183,5 +193,11 @@ def _literal(
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
-    before, after = text[start - 1 : start], text[end : end + 1]
-    return not (before.isalnum() and text[start].isalnum()) and not (after.isalnum() and text[end - 1].isalnum())
+    if _in_one_word(text[start - 1 : start], text[start]):
+        return False
+    return not _in_one_word(text[end - 1], text[end : end + 1])
+
+
+def _in_one_word(one: str, other: str) -> bool:
+    """Whether two characters beside each other belong together. Where a script has no spaces, any place may be a word's edge."""
+    return one.isalnum() and other.isalnum() and _UNSPACED.match(one) is None and _UNSPACED.match(other) is None
