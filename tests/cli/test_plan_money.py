@@ -219,6 +219,21 @@ def test_pilot_refuses(state: Path, tmp_path: Path) -> None:
         "above zero"
         in run(plan_money.pilot, "--state-dir", str(state), "--cloud", "api", "--rate", "0", fails=True).stderr
     )
+    for words, said in (
+        (("--ttft", "nan"), "nan seconds to the first token"),
+        (("--usd-per-mtok", "-1"), "is no price"),
+        (("--weights", "nan", "1", "1"), "a weight of nan"),
+        (("--least-calls", "-5"), "x>=1"),
+    ):
+        told = run(plan_money.pilot, "--state-dir", str(state), "--cloud", "api", *words, fails=True).stderr
+        assert said in told
+
+
+def test_more_draws_than_memory_holds_are_refused() -> None:
+    assert (
+        "1000000"
+        in run(plan_money.compare, str(EXAMPLES / "compare.toml"), "--draws", "1000000000000", fails=True).stderr
+    )
 
 
 def test_a_missing_library_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,6 +107,14 @@ def test_questions_without_an_answer() -> None:
         pilot(days(), KINDS, most=0)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
+@pytest.mark.parametrize("name", ["ttft_s", "tokens_per_second", "usd_per_mtok", "latency", "privacy", "cost"])
+def test_what_cannot_be_expected_or_weighed_is_refused(name: str, value: float) -> None:
+    kind = Weights if name in Weights.__struct_fields__ else Local
+    with pytest.raises(MoneyError, match=f"{value:g} .*; give "):
+        kind(**{name: value})
+
+
 def test_sample_size() -> None:
     # 2 x 0.9 x 0.1 x (1.6449 + 0.8416)^2 / 0.03^2
     assert answers_to_compare() == 1237

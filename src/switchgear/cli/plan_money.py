@@ -36,6 +36,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _PIPE_WIDTH = 200
+_MOST_DRAWS = 1_000_000
 _LIBRARIES = ("numpy", "numba", "scipy")
 
 
@@ -81,7 +82,11 @@ def _as_json(command: Callable[..., T]) -> Callable[..., T]:
 )
 @workload_options
 @click.option(
-    "--draws", type=click.IntRange(min=0), default=10_000, show_default=True, help="Monte Carlo draws; 0 for none."
+    "--draws",
+    type=click.IntRange(min=0, max=_MOST_DRAWS),
+    default=10_000,
+    show_default=True,
+    help="Monte Carlo draws; 0 for none.",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Of the draws. [default: the file's]")
 @click.option(
@@ -248,7 +253,13 @@ def vendors(file: Path, *, as_json: bool, as_csv: bool) -> None:
 @click.option("--cloud", multiple=True, metavar="BACKEND", help="This backend is a cloud. May be given several times.")
 @click.option("--local", multiple=True, metavar="BACKEND", help="This backend is local.")
 @click.option("--most", default=5, show_default=True, help="So many workloads at most.")
-@click.option("--least-calls", default=30, show_default=True, help="Workloads with fewer cloud calls are left out.")
+@click.option(
+    "--least-calls",
+    type=click.IntRange(min=1),
+    default=30,
+    show_default=True,
+    help="Workloads with fewer cloud calls are left out.",
+)
 @click.option(
     "--ttft", "ttft_s", default=0.4, show_default=True, help="Expected of the local place: seconds to the first token."
 )

@@ -30,11 +30,13 @@ _UNKNOWN_CLASS: Final = 1.0
 """A call that nobody classified counts like the strictest: missing evidence never makes anything look safer."""
 _SENSITIVE: Final[tuple[str, ...]] = (DataClass.CONFIDENTIAL.value, DataClass.RESTRICTED.value)
 
+_MOST_WEIGHT: Final = 1e6
+
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class Local(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the local place is expected to do, from `plan size` or `profile`."""
+    """What the local place is expected to do, from `plan size` or `profile`. Raises MoneyError."""
 
     ttft_s: Positive = 0.4
     tokens_per_second: Positive = 60.0
@@ -42,13 +44,25 @@ class Local(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     usd_per_mtok: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     """What a million tokens cost there beyond the hardware itself: energy, mostly."""
 
+    def __post_init__(self) -> None:
+        for name, value in (("seconds to the first token", self.ttft_s), ("tokens a second", self.tokens_per_second)):
+            if not 0 < value < math.inf:
+                raise MoneyError(f"{value:g} {name} cannot be expected of a place; give a number above zero")
+        if not 0 <= self.usd_per_mtok < math.inf:
+            raise MoneyError(f"{self.usd_per_mtok:g} dollars a million tokens is no price; give zero or more")
+
 
 class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How much each gain counts; brought to a sum of 1."""
+    """How much each gain counts; brought to a sum of 1. Raises MoneyError."""
 
     latency: Annotated[float, msgspec.Meta(ge=0)] = 1.0
     privacy: Annotated[float, msgspec.Meta(ge=0)] = 1.0
     cost: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+
+    def __post_init__(self) -> None:
+        for value in (self.latency, self.privacy, self.cost):
+            if not 0 <= value <= _MOST_WEIGHT:
+                raise MoneyError(f"a weight of {value:g} weighs nothing up; give numbers from 0 to {_MOST_WEIGHT:,.0f}")
 
 
 class Gain(msgspec.Struct, frozen=True, kw_only=True):
