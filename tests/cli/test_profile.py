@@ -95,6 +95,13 @@ def test_what_cannot_be_is_refused_with_the_remedy(url: str, arguments: list[str
     assert message in re.sub(r"\s+", " ", result.output)
 
 
+@pytest.mark.parametrize("option", ["--save", "--runs"])
+def test_that_a_file_cannot_be_written_is_said_before_anything_is_asked(option: str, tmp_path: Path) -> None:
+    result = run("http://127.0.0.1:9/v1", *SHORT, option, str(tmp_path / "none" / "file"))
+    assert result.exit_code == 2
+    assert "make it first" in re.sub(r"[\s│]+", " ", result.output)
+
+
 def test_a_name_needs_a_configuration_and_a_url_a_scheme() -> None:
     assert "is no URL; give --config" in run("appliance", *SHORT).output
     assert "check the URL" in run("http://127.0.0.1:9/v1", *SHORT).output

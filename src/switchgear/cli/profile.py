@@ -1,5 +1,6 @@
 """`switchgear profile`: measure a live backend and make a profile of it."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,21 @@ from switchgear.core.snapshot import Kind
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "unix:")
 _PLAN = "the command `profile` needs NumPy and SciPy ({}); pip install 'switchgear[plan]'"
+
+
+class _Written(click.Path):
+    """A file to write when all is measured. That it cannot be written is said before the calls, which cost time and money."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, writable=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        file = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if not file.parent.is_dir() or not os.access(file.parent, os.W_OK | os.X_OK):
+            self.fail(
+                f"{file.parent} is no directory that can be written to; make it first, or name another.", param, ctx
+            )
+        return file
 
 
 class _Numbers(click.ParamType[tuple[int, ...]]):
@@ -71,15 +87,8 @@ class _Numbers(click.ParamType[tuple[int, ...]]):
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order, the split and the prompts.")
 @click.option("--name", default="measured", show_default=True, help="The profile's name.")
 @click.option("--kind", type=click.Choice([str(kind) for kind in Kind]), default="onprem", show_default=True)
-@click.option(
-    "--save", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="TOML file to write the profile to."
-)
-@click.option(
-    "--runs",
-    "runs_file",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="JSON Lines file for every run.",
-)
+@click.option("--save", type=_Written(), help="TOML file to write the profile to.")
+@click.option("--runs", "runs_file", type=_Written(), help="JSON Lines file for every run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def profile(backend: str, config: Path | None, as_json: bool, **options: Any) -> None:
     """Measure a backend with calls of many shapes, fit the physics to most of them and say how well that predicts the others.
