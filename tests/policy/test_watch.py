@@ -221,16 +221,17 @@ def test_what_stood_in_the_prompt_may_stand_in_the_answer_in_another_form(screen
 
 
 @pytest.mark.parametrize("kind", ["phone", "generic_secret"])
-def test_what_stood_in_the_prompt_may_stand_in_the_answer_where_rules_name_few_types(kind: str) -> None:
+def test_a_part_of_what_no_rule_is_for_is_nothing_else(kind: str) -> None:
+    """An answer is read with all types, however few its rules name: a part of an IBAN is no telephone number."""
     screening = {"answer_rules": [{"name": "few", "find": [kind], "action": "block"}]}
     screen = Screen(msgspec.convert(screening, Screening))
     text = "Pay DE89 3704 0044 0532 0130 00 with password=ghp_0123456789abcdefghijABCDEFGHIJ012345 now."
     verdict = _asked(screen, text)
     assert {finding.type for finding in verdict.findings} == {"iban", "github_token"}
     answer = json.dumps({"choices": [{"message": {"content": text}}]}).encode()
-    assert screen.answer(answer, CLEAN).blocked_by == "few"
-    assert screen.answer(answer, verdict).body == answer
-    assert "".join(_through(_watch(screen, verdict), list(text))) == text
+    for known in (CLEAN, verdict):
+        assert screen.answer(answer, known).body == answer
+        assert "".join(_through(_watch(screen, known), list(text))) == text
 
 
 def test_placeholders_are_put_back_however_the_answer_is_cut(screen: Screen) -> None:

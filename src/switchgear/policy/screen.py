@@ -40,7 +40,15 @@ _MESSAGES = frozenset(("messages", "input"))
 class Screen:
     """A screening, compiled. One thread's; judging is pure but for the automata's scratch space."""
 
-    __slots__ = ("_answer_detectors", "_answer_rules", "_detectors", "_matches", "_narrower", "_own_reach", "_rules")
+    __slots__ = (
+        "_answer_detectors",
+        "_answer_matches",
+        "_answer_rules",
+        "_detectors",
+        "_matches",
+        "_own_reach",
+        "_rules",
+    )
 
     def __init__(self, screening: Screening) -> None:
         """Raises ScreenError for a pattern, a list or a rule that cannot be used, with the remedy."""
@@ -51,11 +59,11 @@ class Screen:
         self._rules = CallRules(screening)
         self._answer_rules = AnswerRules(screening)
         own = compile_own(screening.patterns, screening.word_lists, screening.canaries)
-        # A type that no rule is for would only cost time, or hide one that a rule is for.
+        # All types, not only those that rules are for: with fewer a part of an IBAN is taken for a telephone number.
+        self._answer_detectors = Detectors(on, own) if screening.answer_rules else None
+        # Whether there is anything of the latter at all can be told with less, and nearly all answers need no more.
         watched = frozenset(one for one in on if one.value in self._answer_rules.types)
-        self._answer_detectors = Detectors(watched, own) if screening.answer_rules else None
-        # With fewer types a text may be read otherwise: a part of an IBAN as a telephone number.
-        self._narrower = self._answer_detectors if watched != on else None
+        self._answer_matches = Detectors(watched, own).matches if screening.answer_rules else None
         self._own_reach = reach_of(screening)
 
     def request(self, fields: Fields, declared: DataClass | None = None) -> Verdict:
@@ -85,10 +93,9 @@ class Screen:
 
     def answer_suspects(self, data_class: DataClass | None) -> Callable[[bytes], bool] | None:
         """Says whether the whole body of an answer to a clean call of this class may hold anything; None where no rule is for it."""
-        detectors = self._answer_detectors
-        if detectors is None or not self._answer_rules.for_class(data_class):
+        matches = self._answer_matches
+        if matches is None or not self._answer_rules.for_class(data_class):
             return None
-        matches = detectors.matches
         return lambda body: matches(without_escapes(body) if b"\\" in body else body)
 
     def watch(
@@ -135,17 +142,10 @@ class Screen:
             raised_to=decision.raised_to,
             redacted=redacted,
             originals=originals,
-            seen=self._seen(texts, found),
+            seen=frozenset(
+                normalised(texts[finding.text][1].value[finding.start : finding.end]) for finding in findings
+            ),
         )
-
-    def _seen(self, texts: Sequence[tuple[str, Text]], found: Sequence[Sequence[Finding]]) -> frozenset[str]:
-        """What of a call may stand in its answer: its findings, and what an answer that says the same would be found to hold."""
-        seen: set[str] = set()
-        for (_, text), of_text in zip(texts, found, strict=True):
-            if of_text:
-                further = self._narrower.find_all(text.value) if self._narrower is not None else ()
-                seen.update(normalised(text.value[one.start : one.end]) for one in (*of_text, *further))
-        return frozenset(seen)
 
 
 def _texts(fields: Fields) -> list[tuple[str, Text]]:
