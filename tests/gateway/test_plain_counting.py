@@ -76,6 +76,13 @@ def test_many_at_once_are_as_one_by_one(
     held_against_singly([*others[::2], *packed(calls * times), *others[1::2]])
 
 
+@pytest.mark.parametrize("number", range(len(PLANS)))
+def test_each_of_its_numbers_counts(number: int) -> None:
+    held_against_singly(
+        packed([(number, call, 1.0, call * 1.0, call, call // 3, 2 * call, call / 1000) for call in range(100)])
+    )
+
+
 @settings(deadline=None, max_examples=300)
 @given(data=st.data())
 def test_one_that_differs_in_any_byte_is_not_taken_for_another(data: st.DataObject) -> None:

@@ -12,6 +12,7 @@ from tests.gateway.plane import KEY, KeptRecords, Plane, checked
 from tests.gateway.recording import USAGE, WHOLE, recording, replies
 from tests.wire.serving import Answer, Caller
 
+from switchgear.core.limits import Limit
 from switchgear.core.record import LONGEST_REASON, Outcome, Record
 from switchgear.core.snapshot import Breaker, Capabilities, Hedge, Key, Prices, Retry
 from switchgear.gateway.breaker import CircuitBreaker
@@ -250,6 +251,54 @@ async def test_a_defect_after_the_answer_still_leaves_one_record(
         record = plane.records.kept[-1]
         assert (record.outcome, record.status, record.error) == ended
         await serves(plane, monkeypatch)
+
+
+class LateRecords(KeptRecords):
+    """Has what is expected written only when told to, as a worker's recorder does after a few milliseconds."""
+
+    def expect(self, write: Callable[[], None]) -> None:
+        self.write = write
+
+
+async def test_what_a_call_leaves_behind_is_written_before_a_failure_counts() -> None:
+    records = LateRecords()
+    settings: dict[str, Any] = {
+        "backends": {"a": {"breaker": Breaker(consecutive=3)}},
+        "model": {"retry": Retry(attempts=1)},
+    }
+    async with recording() as place, Plane("a", urls={"a": place.base_url}, records=records, **settings) as plane:
+        (target,) = plane.gateway.table.targets()
+        for answer in (answers(500, b"{}"), answers(500, b"{}"), replies(), answers(500, b"{}")):
+            place.answer = answer
+            await plane.send(CALL)
+        assert target.state.breaker.closed, "the good call between them ended the row"
+        assert [record.status for record in records.kept].count(200) == 1
+
+
+async def test_what_a_call_leaves_behind_is_written_before_the_live_state_is_told() -> None:
+    records = LateRecords()
+    async with recording() as place, Plane("a", urls={"a": place.base_url}, records=records) as plane:
+        await plane.send(CALL)
+        assert records.kept == []
+        (target,) = plane.gateway.live()["targets"]  # type: ignore[misc]
+        assert target["latency_p50_s"] is not None  # type: ignore[index]
+        assert len(records.kept) == 1
+        await plane.send(CALL)
+        records.write()
+        assert len(records.kept) == 2
+
+
+@pytest.mark.parametrize("straight", [True, False])
+async def test_numbers_out_of_proportion_are_taken_from_limits_once(straight: bool) -> None:
+    limit = Limit(team="platform", tokens_per_minute=10**14)
+    async with (
+        recording(PLACES["tokens without end"]) as place,
+        Plane("a", urls={"a": place.base_url}, limits_on=(limit,), straight=straight) as plane,
+    ):
+        await plane.send(CALL)
+        answer = await plane.send(CALL)
+        left = int(answer.headers["x-ratelimit-remaining-tokens"])
+        assert 10**14 - left == pytest.approx(2**40, rel=0.01)
 
 
 def broken(*_: object) -> None:

@@ -142,7 +142,6 @@ class PlainCall(msgspec.Struct, eq=False):
         attempt.request, attempt.connection, attempt.over = self.request, self.connection, self.over
         if not self.over:
             call.running.append(attempt)
-            exchange.on_gone = call.gone
         return attempt
 
     def gone(self) -> None:
