@@ -5,8 +5,9 @@ and of all that agree with it in every other byte the numbers are taken in colum
 """
 
 import struct
-from collections.abc import Callable, Iterable, Sequence
-from itertools import chain, zip_longest
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, chain, zip_longest
+from typing import TypeVar
 
 import msgspec
 
@@ -22,6 +23,10 @@ _MISSES = 8
 _RECORDED = slice(3, 14)
 _COUNTED = (9, 2, 4, 5, 6, 7)
 """Places within `VARIABLE` of what `Numbers` has."""
+_NAMES = (2, 8)
+"""Places within the constant parts of those that hold names."""
+
+T = TypeVar("T")
 
 
 def count(bodies: Iterable[bytes], metrics: Metrics, unreadable: Callable[[msgspec.DecodeError], None]) -> None:
@@ -60,37 +65,30 @@ class Form:
 
     def __init__(self, record: Record, constant: Sequence[bytes]) -> None:
         self.record = record
-        skipped = [str(struct.calcsize(">" + kind)) + "x" for kind in VARIABLE]
-        kinds = [kind if place in _COUNTED else skipped[place] for place, kind in enumerate(VARIABLE)]
-        sizes = [f"{len(part)}x" for part in constant]
-        self._read = struct.Struct(">" + "".join(chain.from_iterable(zip_longest(sizes, kinds, fillvalue=""))))
-        blanks = [bytes(struct.calcsize(">" + kind)) for kind in VARIABLE]
-        blank = b"".join(chain.from_iterable(zip_longest(constant, blanks, fillvalue=b"")))
-        masks = [b"\xff" * len(part) for part in constant]
-        self._mask = int.from_bytes(b"".join(chain.from_iterable(zip_longest(masks, blanks, fillvalue=b""))) * _AT_ONCE)
-        self._blank = int.from_bytes(blank * _AT_ONCE)
+        widths = [struct.calcsize(">" + kind) for kind in VARIABLE]
+        read = [kind if place in _COUNTED else f"{widths[place]}x" for place, kind in enumerate(VARIABLE)]
+        self._read = struct.Struct(">" + "".join(_alternately([f"{len(part)}x" for part in constant], read, "")))
+        blanks = [bytes(width) for width in widths]
+        pieces = list(_alternately(constant, blanks, b""))
+        blank = b"".join(pieces)
+        mask = b"".join(_alternately([b"\xff" * len(part) for part in constant], blanks, b""))
+        self._blank, self._mask = int.from_bytes(blank * _AT_ONCE), int.from_bytes(mask * _AT_ONCE)
         self.size = len(blank)
         """Bytes of each."""
-        self._parts = self._longest(constant, blanks)
-
-    @staticmethod
-    def _longest(constant: Sequence[bytes], blanks: Sequence[bytes]) -> list[tuple[int, bytes]]:
-        """The two parts that hold names, and where they begin: what tells plans apart."""
-        begin, found = 0, []
-        for place, part in enumerate(constant):
-            if place in (2, 8):
-                found.append((begin, part))
-            begin += len(part) + (len(blanks[place]) if place < len(blanks) else 0)
-        return found
+        ends = list(accumulate(map(len, pieces)))
+        self._names = [slice(ends[2 * place - 1], ends[2 * place]) for place in _NAMES]
+        """Where names stand: what tells plans apart."""
+        self._own = [blank[names] for names in self._names]
 
     def sorted_out(self, bodies: list[bytes]) -> tuple[list[bytes], list[bytes]]:
         """Of bodies of the same length those that seem to have this form, and the others."""
-        (first, names), (second, more) = self._parts
-        first_end, second_end = first + len(names), second + len(more)
-        alike = [body for body in bodies if body[first:first_end] == names and body[second:second_end] == more]
-        if len(alike) == len(bodies):
-            return alike, []
-        return alike, [body for body in bodies if body[first:first_end] != names or body[second:second_end] != more]
+        one, other = self._names
+        own_one, own_other = self._own
+        alike: list[bytes] = []
+        others: list[bytes] = []
+        for body in bodies:
+            (alike if body[one] == own_one and body[other] == own_other else others).append(body)
+        return alike, others
 
     def numbers(self, bodies: Sequence[bytes]) -> Numbers | None:
         """Their numbers, each a column; None where one of them has another form after all."""
@@ -112,6 +110,11 @@ class Form:
             if int.from_bytes(piece) & self._mask >> spare != self._blank >> spare:
                 return False
         return True
+
+
+def _alternately(constant: Sequence[T], between: Sequence[T], nothing: T) -> Iterator[T]:
+    """A constant part, what stands behind it, the next, and so on; behind the last stands nothing."""
+    return chain.from_iterable(zip_longest(constant, between, fillvalue=nothing))
 
 
 def form_of(body: bytes) -> Form | None:
